@@ -1,0 +1,170 @@
+"""The TLS Feature extension (RFC 7633): build it, read it even where hostile, and what a list demands by each reading."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+OID = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24")  # id-pe-tlsfeature, RFC 7633 §4.1
+_OID_DER = bytes.fromhex("06082b06010505070118")
+
+
+class Feature(enum.IntEnum):
+    """TLS extension numbers that a feature list may promise (RFC 7633 §4.1)."""
+
+    STATUS_REQUEST = 5  # RFC 6066 §8, and RFC 9846 §4.4.2.1 on every certificate
+    STATUS_REQUEST_V2 = 17  # RFC 6961 §2.2: TLS 1.2 only, and history since RFC 9846
+
+
+class FeatureError(ValueError):
+    """A TLS Feature extension that cannot be read."""
+
+
+class Reading(enum.StrEnum):
+    """Who reads the list.
+
+    EVIDENCE: a good staple keeps the promise, whichever extension carried it (RFC 7633 §4.2.3.1).
+    RFC: by the letter of §4.3.3: each promised and offered extension must itself be answered.
+    MOZILLA: only the list [5] is acceptable, and a CA's list must equal its child's.
+    GNUTLS: 5 asks for a staple; every other value is passed over.
+    """
+
+    EVIDENCE = "evidence"
+    RFC = "rfc"
+    MOZILLA = "mozilla"
+    GNUTLS = "gnutls"
+
+
+class Demand(NamedTuple):
+    """What a leaf's feature list asks of one handshake.
+
+    `leaf`: a good staple for the leaf. `chain`: one for every certificate below the trust anchor. `carriers`:
+    extension numbers that must themselves be answered. `unacceptable`: why this reading takes no such list.
+    """
+
+    leaf: bool = False
+    chain: bool = False
+    carriers: frozenset[int] = frozenset()
+    unacceptable: str | None = None
+
+
+def encode_features(values: Iterable[int]) -> bytes:
+    """The DER of `Features ::= SEQUENCE OF INTEGER`, any values, none included."""
+    from asn1crypto.core import Integer, SequenceOf
+
+    encoded: bytes = SequenceOf([Integer(value) for value in values], spec=Integer).dump()
+    return encoded
+
+
+def extension(values: Sequence[int]) -> x509.ExtensionType:
+    """The extension for a certificate or CSR builder.
+
+    As raw DER, because `cryptography` builds no list with a value it does not know, nor an empty one.
+    """
+    return x509.UnrecognizedExtension(OID, encode_features(values))
+
+
+def read_features(holder: x509.Certificate | x509.CertificateSigningRequest) -> tuple[int, ...] | None:
+    """The promised extension numbers in the order written; None where there is no such extension.
+
+    Raises FeatureError where the extension is malformed or stands twice.
+    """
+    if isinstance(holder, x509.Certificate):
+        # A certificate that has the extension holds its OID's encoding; nearly all do not.
+        if _OID_DER not in holder.tbs_certificate_bytes:
+            return None
+    elif _OID_DER not in holder.tbs_certrequest_bytes:
+        return None
+    try:
+        value = holder.extensions.get_extension_for_oid(OID).value
+    except x509.ExtensionNotFound:
+        return None
+    except (ValueError, KeyError, TypeError, x509.DuplicateExtension):
+        return _read_hostile(holder)
+    if isinstance(value, x509.TLSFeature):
+        return tuple(feature.value for feature in value)
+    return decode_features(value.public_bytes())
+
+
+def decode_features(data: bytes) -> tuple[int, ...]:
+    """The numbers of a `Features` value in DER.
+
+    Raises FeatureError for anything but a SEQUENCE OF INTEGER without trailing bytes.
+    """
+    from asn1crypto.core import Integer, SequenceOf
+
+    try:
+        return tuple(int(item.native) for item in SequenceOf.load(data, spec=Integer, strict=True))
+    except (ValueError, TypeError) as error:
+        raise FeatureError(f"The TLS Feature extension is malformed: {data[:32].hex()}.") from error
+
+
+def _read_hostile(holder: x509.Certificate | x509.CertificateSigningRequest) -> tuple[int, ...] | None:
+    from asn1crypto import csr as asn1_csr
+    from asn1crypto import x509 as asn1_x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    der = holder.public_bytes(Encoding.DER)
+    try:
+        if isinstance(holder, x509.Certificate):
+            extensions = list(asn1_x509.Certificate.load(der)["tbs_certificate"]["extensions"])
+        else:
+            attributes = asn1_csr.CertificationRequest.load(der)["certification_request_info"]["attributes"]
+            extensions = [
+                item
+                for attribute in attributes
+                if attribute["type"].native == "extension_request"
+                for group in attribute["values"]
+                for item in group
+            ]
+        found = [item["extn_value"].contents for item in extensions if item["extn_id"].dotted == OID.dotted_string]
+    except (ValueError, TypeError, KeyError) as error:
+        raise FeatureError("The extensions of this certificate cannot be read.") from error
+    if len(found) > 1:
+        raise FeatureError("The TLS Feature extension stands twice.")
+    return decode_features(found[0]) if found else None
+
+
+def not_inherited(
+    issuer: tuple[int, ...] | None, subject: tuple[int, ...] | None, reading: Reading = Reading.EVIDENCE
+) -> frozenset[int]:
+    """The values of a CA's list that the certificate it issued lacks (RFC 7633 §4.2.2: it must hold a superset).
+
+    By the reading MOZILLA the two lists must be the same, so the values of either that the other lacks.
+    """
+    if issuer is None:
+        return frozenset()
+    own = frozenset(subject or ())
+    if reading is Reading.MOZILLA and issuer != subject:
+        return frozenset(issuer) ^ own or frozenset(issuer)
+    return frozenset(issuer) - own
+
+
+def demand(
+    features: tuple[int, ...] | None, *, reading: Reading, offered: frozenset[int], tls13: bool
+) -> Demand:
+    """What a leaf's list demands of a handshake whose ClientHello offered these extension numbers.
+
+    A promise binds the server only as far as the client asked (RFC 7633 §4.3.3).
+    """
+    if features is None:
+        return Demand()
+    asked = bool(offered & {Feature.STATUS_REQUEST, Feature.STATUS_REQUEST_V2})
+    if reading is Reading.MOZILLA:
+        if features != (Feature.STATUS_REQUEST,):
+            return Demand(unacceptable=f"the list {list(features)} is not [5]")
+        return Demand(leaf=asked)
+    if reading is Reading.GNUTLS:
+        return Demand(leaf=asked and Feature.STATUS_REQUEST in features)
+    promised = offered & frozenset(features)
+    if reading is Reading.RFC:
+        carriers = promised & {Feature.STATUS_REQUEST, Feature.STATUS_REQUEST_V2}
+        return Demand(leaf=bool(carriers), chain=Feature.STATUS_REQUEST_V2 in carriers, carriers=carriers)
+    # EVIDENCE: in TLS 1.3 status_request itself asks for every certificate, so 17 can be kept by it.
+    whole = Feature.STATUS_REQUEST_V2 in features and (Feature.STATUS_REQUEST_V2 in offered or (asked and tls13))
+    return Demand(leaf=whole or (asked and Feature.STATUS_REQUEST in features), chain=whole)

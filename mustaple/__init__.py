@@ -1,0 +1,1 @@
+"""A TLS server always proves that its certificates are not revoked, or the strict client refuses it."""

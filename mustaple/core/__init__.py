@@ -1,0 +1,1 @@
+"""What is true: judgements, policy and the wire, as pure functions of bytes, certificates and a given time."""

@@ -1,0 +1,1 @@
+"""The bench: experiments built from the parts, with servers and processes of their own."""

@@ -1,0 +1,1 @@
+"""The edges: the library's sockets, files and clocks."""

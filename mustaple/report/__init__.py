@@ -1,0 +1,1 @@
+"""How verdicts and findings look: the only place that renders."""
