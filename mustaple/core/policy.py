@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from certtools.feature import Feature, Reading
+from certtools.feature import Reading
 from mustaple.core.verdict import Source
 
 if TYPE_CHECKING:

@@ -1,0 +1,207 @@
+"""Decide a connection: what a policy makes of a chain and all the evidence there is for it, as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from certtools.chain import name_of
+from certtools.feature import Demand, FeatureError, demand, not_inherited, read_features
+from mustaple.core.policy import Action, Depth, MustStaple, Policy
+from mustaple.core.verdict import (
+    CertVerdict,
+    ChainVerdict,
+    Code,
+    Judgement,
+    Outcome,
+    Reason,
+    Source,
+    Status,
+    by_rank,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from certtools.chain import Chain, Link
+
+# How the pieces of evidence for one certificate combine: the first status present decides.
+_PRECEDENCE: Final = {
+    status: place
+    for place, status in enumerate(
+        (Status.REVOKED, Status.GOOD, Status.UNKNOWN, Status.UNUSABLE, Status.MISSING, Status.NOT_CHECKED)
+    )
+}
+_SETTLED: Final = frozenset({Status.REVOKED, Status.GOOD})
+_NO_EVIDENCE: Final[Mapping[bytes, Sequence[Judgement]]] = MappingProxyType({})
+_NO_DEMAND: Final = Demand()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a client knows when it decides.
+
+    `chain` is the path that was verified, leaf first, its trust anchor last. `offered` and `answered` are
+    TLS extension numbers (5, 17) of ClientHello and server. `evidence` holds the judgements by the SHA-256
+    fingerprint of the certificate they speak of. `reasons` are those for which the connection is refused
+    already. `at` is aware UTC.
+    """
+
+    chain: Chain
+    at: datetime
+    offered: frozenset[int] = frozenset()
+    answered: frozenset[int] = frozenset()
+    protocol: str | None = None
+    engine: str | None = None
+    evidence: Mapping[bytes, Sequence[Judgement]] = field(default_factory=lambda: _NO_EVIDENCE)
+    reasons: tuple[Reason, ...] = ()
+
+
+def decide(situation: Situation, policy: Policy) -> ChainVerdict:
+    """The verdict of this policy on this situation.
+
+    PENDING means that no refusal is certain yet and that evidence for the fingerprints in `wanted` may still be
+    asked for: call again with a judgement of that source, "missing" where nobody answered. (RFC 7633 §4.3.3 for
+    the promise, RFC 6960 §2.2 for the statuses, DESIGN §4 for the rest.)
+    """
+    chain = situation.chain
+    reasons, asked = _feature_reasons(situation, policy)
+    if not chain.links and policy.nothing_to_check is Action.REFUSE:
+        said = f"{name_of(chain.leaf)} is itself the trust anchor, so no issuer can vouch for it"
+        reasons = (*reasons, Reason(Code.NOTHING_TO_CHECK, said))
+    certificates = []
+    wanted = []
+    for position, link in enumerate(chain.links):
+        inside = policy.looks_at_evidence and (position == 0 or policy.depth is Depth.EVERY or asked.chain)
+        obliged = asked.chain or (asked.leaf and position == 0)
+        if not inside:
+            certificates.append(_certificate(link, Status.NOT_CHECKED, Outcome.ACCEPTED, obliged=obliged))
+            continue
+        verdict = _decide_link(link, situation, policy, obliged=obliged)
+        if verdict.outcome is Outcome.PENDING:
+            wanted.append(link.fingerprint)
+        certificates.append(verdict)
+    refused = bool(reasons) or any(verdict.outcome is Outcome.REFUSED for verdict in certificates)
+    return ChainVerdict(
+        outcome=Outcome.REFUSED if refused else Outcome.PENDING if wanted else Outcome.ACCEPTED,
+        policy=policy.name,
+        at=situation.at,
+        checked=any(verdict.status is not Status.NOT_CHECKED for verdict in certificates),
+        certificates=tuple(certificates),
+        reasons=by_rank(reasons),
+        wanted=() if refused else tuple(wanted),
+        protocol=situation.protocol,
+        engine=situation.engine,
+    )
+
+
+def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason, ...], Demand]:
+    """Refusals that the TLS Feature lists alone bring, and what the leaf's list demands (RFC 7633 §4.2, §4.3.3)."""
+    reasons = list(situation.reasons)
+    if policy.must_staple is MustStaple.IGNORE:
+        return tuple(reasons), _NO_DEMAND
+    lists: list[tuple[int, ...] | None] = []
+    for certificate in situation.chain.certificates:
+        try:
+            lists.append(read_features(certificate))
+        except FeatureError as error:
+            reasons.append(Reason(Code.FEATURE_MALFORMED, f"{name_of(certificate)}: {error}"))
+            lists.append(None)
+    for link, own, above in zip(situation.chain.links, lists, lists[1:], strict=False):
+        lacking = not_inherited(above, own, policy.reading)
+        if lacking:
+            said = f"{name_of(link.subject)} lacks {sorted(lacking)}, which {name_of(link.issuer)} promises for it"
+            reasons.append(Reason(Code.FEATURE_NOT_INHERITED, said))
+    asked = demand(
+        lists[0], reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
+    )
+    if asked.unacceptable:
+        reasons.append(Reason(Code.FEATURE_UNACCEPTABLE, f"{asked.unacceptable} (reading {policy.reading.value})"))
+    unanswered = asked.carriers - situation.answered
+    if unanswered:
+        said = f"the certificate promises extension {sorted(unanswered)[0]}, and the server did not answer it"
+        reasons.append(Reason(Code.WRONG_CARRIER, said))
+    return tuple(reasons), asked
+
+
+def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: bool) -> CertVerdict:
+    judgements = tuple(
+        judgement
+        for judgement in situation.evidence.get(link.fingerprint, ())
+        if judgement.source in policy.sources and judgement.fingerprint == link.fingerprint
+    )
+    decisive = combine(judgements)
+    staple = combine(tuple(each for each in judgements if each.source is Source.STAPLE))
+    status = Status.MISSING if decisive is None else decisive.status
+    # What the certificate promises is a staple: no other source keeps the promise in its place.
+    broken = obliged and (staple is None or staple.status is not Status.GOOD)
+    if status is Status.REVOKED:
+        refuse = broken or policy.revoked is Action.REFUSE
+    elif status is Status.GOOD or broken:
+        refuse = broken
+    elif policy.sources - {Source.STAPLE} - {each.source for each in judgements}:
+        return _certificate(link, status, Outcome.PENDING, decisive, judgements, obliged=obliged)
+    else:
+        refuse = _refuses(status, policy)
+    verdict = _certificate(
+        link, status, Outcome.REFUSED if refuse else Outcome.ACCEPTED, decisive, judgements, obliged=obliged
+    )
+    why = _broken_promise(link, staple) if broken and status is not Status.REVOKED else _why(link, decisive)
+    notes = decisive.notes if decisive is not None else ()
+    if refuse:
+        return replace(verdict, reasons=by_rank(why), notes=notes)
+    return replace(verdict, notes=by_rank(why) + notes)
+
+
+def combine(judgements: Sequence[Judgement]) -> Judgement | None:
+    """The judgement that decides for one certificate: authentic revoked, good, unknown, unusable, missing."""
+    return min(judgements, key=lambda judgement: _PRECEDENCE[judgement.status], default=None)
+
+
+def _refuses(status: Status, policy: Policy) -> bool:
+    if status is Status.UNKNOWN:
+        return policy.unknown is Action.REFUSE
+    if status is Status.UNUSABLE:
+        return policy.unusable is Action.REFUSE
+    return policy.missing is Action.REFUSE
+
+
+def _broken_promise(link: Link, staple: Judgement | None) -> tuple[Reason, ...]:
+    if staple is not None and staple.status is not Status.MISSING:
+        return staple.reasons
+    return (Reason(Code.PROMISE_BROKEN, f"{name_of(link.subject)} promises a staple, and the server sent none"),)
+
+
+def _why(link: Link, decisive: Judgement | None) -> tuple[Reason, ...]:
+    if decisive is None:
+        return (Reason(Code.NO_STAPLE, f"the server stapled nothing for {name_of(link.subject)}"),)
+    return decisive.reasons
+
+
+def _certificate(
+    link: Link,
+    status: Status,
+    outcome: Outcome,
+    decisive: Judgement | None = None,
+    judgements: tuple[Judgement, ...] = (),
+    *,
+    obliged: bool = False,
+) -> CertVerdict:
+    try:
+        features = read_features(link.subject)
+    except FeatureError:
+        features = None  # said once, as a reason of the whole chain
+    return CertVerdict(
+        fingerprint=link.fingerprint,
+        subject=name_of(link.subject),
+        issuer=name_of(link.issuer),
+        serial_number=link.serial_number,
+        features=features,
+        obliged=obliged,
+        outcome=outcome,
+        status=status,
+        judgement=decisive,
+        judgements=judgements,
+    )

@@ -1,0 +1,105 @@
+"""Judge one OCSP response against one certificate at one time: a table of checks, all run, failures gathered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.x509 import ocsp
+
+from certtools.chain import name_of
+from mustaple.core.ocsp_case import Case, open_case
+from mustaple.core.ocsp_rules import CHECKS, notes
+from mustaple.core.policy import Rules
+from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from certtools.chain import Link
+
+_WARRANT: Final = Warrant()
+_DEFAULT_RULES: Final = Rules()
+_STATUS: Final = {
+    ocsp.OCSPCertStatus.GOOD: Status.GOOD,
+    ocsp.OCSPCertStatus.REVOKED: Status.REVOKED,
+    ocsp.OCSPCertStatus.UNKNOWN: Status.UNKNOWN,
+}
+# What an authentic "revoked" may have wrong and still stand.
+_AGE_ALONE: Final = frozenset({Code.EXPIRED, Code.TOO_OLD, Code.NO_NEXT_UPDATE, Code.CONTRADICTION})
+
+
+def judge(
+    response: bytes,
+    link: Link,
+    at: datetime,
+    rules: Rules = _DEFAULT_RULES,
+    *,
+    source: Source = Source.STAPLE,
+    origin: str = "",
+    nonce: bytes | None = None,
+) -> Judgement:
+    """What this OCSP response proves about `link.subject` at the time `at` (RFC 6960 §3.2).
+
+    `response` is DER; `at` is aware UTC; `nonce` is what the request carried, if it did (bytes). GOOD means
+    that every check passed. An authentic REVOKED stands even past its nextUpdate, unless it is a
+    certificateHold: revocation does not grow old. Whatever else fails is UNUSABLE, with every reason.
+    Malformed input is a reason, never an exception. Raises TypeError for an `at` without a time zone.
+    """
+    if at.tzinfo is None:
+        raise TypeError("Pass `at` as an aware datetime in UTC.")
+    case = open_case(response, link, at, rules, nonce)
+    if isinstance(case, Reason):
+        return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
+    reasons: list[Reason] = []
+    for check in CHECKS:
+        found = check(case)
+        if found is not None:
+            reasons.append(found)
+    return _conclude(case, reasons, source, origin)
+
+
+def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) -> Judgement:
+    link = case.link
+    single = case.single
+    if single is None:
+        return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, by_rank(tuple(reasons)))
+    status = _STATUS[single.certificate_status]
+    revocation_time = single.revocation_time_utc
+    revocation_reason = single.revocation_reason.value if single.revocation_reason is not None else None
+    if status is Status.REVOKED and _revocation_stands(reasons, revocation_reason):
+        said = f"revoked {revocation_time:%Y-%m-%d %H:%M:%S} UTC"
+        reasons.append(Reason(Code.REVOKED, said + (f", {revocation_reason}" if revocation_reason else "")))
+    elif reasons:
+        status = Status.UNUSABLE
+    elif status is Status.UNKNOWN:
+        reasons.append(Reason(Code.UNKNOWN, "the responder does not know this certificate"))
+    next_update = single.next_update_utc
+    delegate = case.delegate
+    deaths = [next_update] if next_update is not None else [single.this_update_utc + case.rules.max_age]
+    if delegate is not None:
+        deaths.append(delegate.not_valid_after_utc)
+    return Judgement(
+        status,
+        source,
+        origin,
+        link.fingerprint,
+        by_rank(tuple(reasons)),
+        notes(case),
+        case.response.produced_at_utc,
+        single.this_update_utc,
+        next_update,
+        revocation_time,
+        revocation_reason,
+        name_of(case.signer) if case.signer is not None else None,
+        min(deaths),
+        _WARRANT,
+    )
+
+
+def _revocation_stands(reasons: Iterable[Reason], revocation_reason: str | None) -> bool:
+    """Whether an answer that says revoked is authentic; only its age may be wrong, and not for a hold."""
+    codes = {reason.code for reason in reasons}
+    if not codes:
+        return True
+    return codes <= _AGE_ALONE and revocation_reason != "certificateHold"

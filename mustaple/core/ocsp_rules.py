@@ -1,0 +1,311 @@
+"""The rules of RFC 6960 §3.2 and §4.2.2.2 for one OCSP response: each check returns why it fails, or None."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import (
+    DuplicateExtension,
+    ExtendedKeyUsage,
+    ExtensionNotFound,
+    KeyUsage,
+    OCSPNoCheck,
+    OCSPNonce,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certtools.chain import name_of, signed_by
+from mustaple.core.policy import NoNextUpdate, UncheckedDelegate, WeakSignature
+from mustaple.core.signature import Strength, strength
+from mustaple.core.verdict import Code, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from cryptography import x509
+    from cryptography.x509 import ocsp
+
+    from mustaple.core.ocsp_case import Case
+
+MIN_RSA_BITS: Final = 2048
+# Extensions that may be critical because they are understood, or do not change what the answer says:
+# nonce (RFC 9654), crlReferences, archiveCutoff, extended-revoke (RFC 6960 §4.4), SCT list (RFC 6962 §3.3).
+_UNDERSTOOD: Final = frozenset(
+    {
+        "1.3.6.1.5.5.7.48.1.2",
+        "1.3.6.1.5.5.7.48.1.3",
+        "1.3.6.1.5.5.7.48.1.6",
+        "1.3.6.1.5.5.7.48.1.9",
+        "1.3.6.1.4.1.11129.2.4.5",
+    }
+)
+
+
+def _check_signature(case: Case) -> Reason | None:
+    if case.signer is None:
+        return Reason(Code.BAD_SIGNATURE, "neither the issuer's key nor that of a certificate in it made the signature")
+    return None
+
+
+def _check_signature_algorithm(case: Case) -> Reason | None:
+    """No signature that can be forged: SHA-1 by policy, MD5 and short RSA keys never (RFC 9919 §3.2.1)."""
+    found = strength(case.response)
+    if found is Strength.BROKEN or (
+        found is Strength.SHA1 and case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
+    ):
+        return Reason(Code.WEAK_SIGNATURE, f"it is signed with {_algorithm(case.response)}")
+    delegate = case.delegate
+    if delegate is not None:
+        found = strength(delegate)
+        if found is Strength.BROKEN or (
+            found is Strength.SHA1 and case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
+        ):
+            return Reason(Code.WEAK_SIGNATURE, f"its signer's certificate is signed with {_algorithm(delegate)}")
+    key = case.signer.public_key() if case.signer is not None else None
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        return Reason(Code.WEAK_SIGNATURE, f"it is signed with an RSA key of {key.key_size} bits")
+    return None
+
+
+def _algorithm(signed: ocsp.OCSPResponse | x509.Certificate) -> str:
+    oid = signed.signature_algorithm_oid
+    return oid.dotted_string if oid._name == "Unknown OID" else oid._name
+
+
+def _check_responder_id(case: Case) -> Reason | None:
+    """The responderID must be that of the signer (RFC 6960 §3.2 (3))."""
+    if case.signer is not None and not case.signer_is_named:
+        return Reason(Code.RESPONDER_ID_MISMATCH, f"{name_of(case.signer)} signed it under another's responderID")
+    return None
+
+
+def _check_authorised(case: Case) -> Reason | None:
+    """The signer is the issuer, trusted here, or a delegate that the issuer itself signed (RFC 6960 §4.2.2.2)."""
+    delegate = case.delegate
+    if delegate is None:
+        return None
+    if not signed_by(delegate, case.link.issuer):
+        return Reason(Code.UNAUTHORIZED_RESPONDER, f"{name_of(delegate)} is not signed by this issuer's key")
+    if not _may_sign_ocsp(delegate):
+        return Reason(Code.UNAUTHORIZED_RESPONDER, f"{name_of(delegate)} lacks id-kp-OCSPSigning")
+    if not _may_sign_at_all(delegate):
+        return Reason(Code.UNAUTHORIZED_RESPONDER, f"keyUsage forbids {name_of(delegate)} to sign")
+    return None
+
+
+def _may_sign_ocsp(delegate: x509.Certificate) -> bool:
+    try:
+        usage = delegate.extensions.get_extension_for_class(ExtendedKeyUsage).value
+    except (ExtensionNotFound, ValueError, KeyError, TypeError):
+        return False
+    return ExtendedKeyUsageOID.OCSP_SIGNING in usage  # anyExtendedKeyUsage is no designation
+
+
+def _may_sign_at_all(delegate: x509.Certificate) -> bool:
+    try:
+        usage = delegate.extensions.get_extension_for_class(KeyUsage).value
+    except ExtensionNotFound:
+        return True
+    return usage.digital_signature
+
+
+def _check_delegate_validity(case: Case) -> Reason | None:
+    delegate = case.delegate
+    if delegate is None:
+        return None
+    if case.at > delegate.not_valid_after_utc:
+        return Reason(Code.DELEGATE_EXPIRED, f"{name_of(delegate)} expired {_when(delegate.not_valid_after_utc)}")
+    if case.at + case.rules.skew < delegate.not_valid_before_utc:
+        begins = _when(delegate.not_valid_before_utc)
+        return Reason(Code.DELEGATE_EXPIRED, f"{name_of(delegate)} is not valid before {begins}")
+    return None
+
+
+def _check_delegate_revocation(case: Case) -> Reason | None:
+    if case.rules.unchecked_delegate is UncheckedDelegate.REFUSE:
+        return _unchecked_delegate(case)
+    return None
+
+
+def _unchecked_delegate(case: Case) -> Reason | None:
+    delegate = case.delegate
+    if delegate is None:
+        return None
+    try:
+        delegate.extensions.get_extension_for_class(OCSPNoCheck)
+    except (ExtensionNotFound, ValueError, KeyError, TypeError):
+        said = f"nobody proved that {name_of(delegate)} is not revoked itself"
+        return Reason(Code.DELEGATE_UNCHECKED, said)
+    return None
+
+
+def _check_cert_id(case: Case) -> Reason | None:
+    if case.matching:
+        return None
+    link = case.link
+    same_serial = [single for single in case.singles if single.serial_number == link.serial_number]
+    for single in same_serial:
+        try:
+            link.cert_id(single.hash_algorithm)
+        except (ValueError, UnsupportedAlgorithm):
+            return Reason(Code.CERT_ID_HASH, "its CertID uses a hash algorithm that is not accepted")
+    if same_serial:
+        return Reason(Code.OTHER_CERTIFICATE, "it is for this serial number of another issuer")
+    serials = ", ".join(f"{single.serial_number:x}" for single in case.singles[:3]) or "none"
+    return Reason(Code.OTHER_CERTIFICATE, f"it is for serial {serials}, not {link.serial_number:x}")
+
+
+def _check_contradiction(case: Case) -> Reason | None:
+    if len(case.matching) > 1:
+        statuses = sorted({single.certificate_status.name.lower() for single in case.matching})
+        if len(statuses) > 1:
+            return Reason(Code.CONTRADICTION, f"it says {' and '.join(statuses)} of one certificate")
+    return None
+
+
+def _check_critical_extensions(case: Case) -> Reason | None:
+    """An extension that is critical and not understood makes the answer unusable (RFC 5280 §4.2)."""
+    for oid in _critical_extensions(case):
+        if oid not in _UNDERSTOOD:
+            return Reason(Code.CRITICAL_EXTENSION, f"the extension {oid} is critical and unknown here")
+    return None
+
+
+def _critical_extensions(case: Case) -> list[str]:
+    response = case.response
+    try:
+        found = list(response.extensions)
+        if len(case.singles) == 1:
+            found.extend(response.single_extensions)
+            return [extension.oid.dotted_string for extension in found if extension.critical]
+    except (ValueError, KeyError, TypeError, DuplicateExtension):
+        pass  # what `cryptography` cannot read, asn1crypto lists
+    return _critical_extensions_of_many(case)
+
+
+def _critical_extensions_of_many(case: Case) -> list[str]:
+    """The critical extensions of the response and of the SingleResponses for this certificate.
+
+    `cryptography` hides the singleExtensions of a response with several SingleResponses.
+    """
+    from asn1crypto.ocsp import ResponseData
+
+    data = ResponseData.load(case.response.tbs_response_bytes)
+    matching = [
+        single
+        for single, parsed in zip(data["responses"], case.singles, strict=True)
+        if parsed in case.matching
+    ]
+    lists = [data["response_extensions"], *(single["single_extensions"] for single in matching)]
+    return [
+        item["extn_id"].dotted
+        for extensions in lists
+        for item in (extensions if extensions.native is not None else ())
+        if item["critical"].native
+    ]
+
+
+def _check_this_update(case: Case) -> Reason | None:
+    single = case.single
+    if single is not None and single.this_update_utc > case.at + case.rules.skew:
+        return Reason(Code.NOT_YET_VALID, f"thisUpdate is {_when(single.this_update_utc)}, after {_when(case.at)}")
+    return None
+
+
+def _check_next_update(case: Case) -> Reason | None:
+    single = case.single
+    if single is None:
+        return None
+    next_update = single.next_update_utc
+    if next_update is not None and next_update < case.at - case.rules.skew:
+        return Reason(Code.EXPIRED, f"nextUpdate was {_when(next_update)}, before {_when(case.at)}")
+    return None
+
+
+def _check_next_update_present(case: Case) -> Reason | None:
+    single = case.single
+    if single is None or single.next_update_utc is not None:
+        return None
+    if case.rules.no_next_update is NoNextUpdate.REFUSE:
+        return Reason(Code.NO_NEXT_UPDATE, "it says no nextUpdate, so nobody can tell when it is stale")
+    return None
+
+
+def _check_window(case: Case) -> Reason | None:
+    single = case.single
+    if single is None:
+        return None
+    next_update = single.next_update_utc
+    if next_update is not None and next_update < single.this_update_utc:
+        said = f"nextUpdate {_when(next_update)} precedes thisUpdate {_when(single.this_update_utc)}"
+        return Reason(Code.INVERTED_WINDOW, said)
+    return None
+
+
+def _check_age(case: Case) -> Reason | None:
+    single = case.single
+    if single is None:
+        return None
+    rules = case.rules
+    if case.at - single.this_update_utc > rules.max_age + rules.skew:
+        age = case.at - single.this_update_utc
+        return Reason(Code.TOO_OLD, f"it is {age.days} days old, where {rules.max_age.days} are allowed")
+    return None
+
+
+def _check_nonce(case: Case) -> Reason | None:
+    """A nonce that came back must be the one sent (RFC 9654 §2.1); one that did not is a note."""
+    if case.nonce is None:
+        return None
+    received = _nonce(case)
+    if received is not None and received != case.nonce:
+        return Reason(Code.NONCE_MISMATCH, "its nonce is not the one that was sent")
+    return None
+
+
+def _nonce(case: Case) -> bytes | None:
+    try:
+        return case.response.extensions.get_extension_for_class(OCSPNonce).value.nonce
+    except ExtensionNotFound:
+        return None
+    except (ValueError, KeyError, TypeError, DuplicateExtension):
+        return b""
+
+
+# The rules, in the order of RFC 6960 §3.2. All of them run on every response.
+CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
+    _check_cert_id,
+    _check_contradiction,
+    _check_signature,
+    _check_signature_algorithm,
+    _check_responder_id,
+    _check_authorised,
+    _check_delegate_validity,
+    _check_delegate_revocation,
+    _check_this_update,
+    _check_next_update,
+    _check_next_update_present,
+    _check_window,
+    _check_age,
+    _check_critical_extensions,
+    _check_nonce,
+)
+
+
+def notes(case: Case) -> tuple[Reason, ...]:
+    """What does not change the status, and still is worth a line."""
+    found = []
+    if case.rules.unchecked_delegate is UncheckedDelegate.ACCEPT:
+        unchecked = _unchecked_delegate(case)
+        if unchecked is not None:
+            found.append(unchecked)
+    if case.nonce is not None and _nonce(case) is None:
+        found.append(Reason(Code.NONCE_MISMATCH, "no nonce came back, so only its times speak against a replay"))
+    return tuple(found)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,97 @@
+"""Verify the signature on an OCSP response or a CRL, and say how strong its algorithm is."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.x509.oid import SignatureAlgorithmOID
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.x509 import ocsp
+
+
+class Strength(enum.Enum):
+    """How far a signature algorithm can be trusted."""
+
+    STRONG = "strong"
+    SHA1 = "sha-1"
+    BROKEN = "broken"  # MD5 and older, or an algorithm that nobody here knows
+
+
+_STRONG_HASHES: Final = (
+    hashes.SHA224,
+    hashes.SHA256,
+    hashes.SHA384,
+    hashes.SHA512,
+    hashes.SHA3_224,
+    hashes.SHA3_256,
+    hashes.SHA3_384,
+    hashes.SHA3_512,
+)
+# Algorithms that fix their hash themselves: EdDSA (RFC 8410) and ML-DSA (RFC 9881).
+_HASHLESS: Final = frozenset(
+    {
+        "1.3.101.112",
+        "1.3.101.113",
+        "2.16.840.1.101.3.4.3.17",
+        "2.16.840.1.101.3.4.3.18",
+        "2.16.840.1.101.3.4.3.19",
+    }
+)
+_HASHLESS_KEYS: Final = (
+    ed25519.Ed25519PublicKey,
+    ed448.Ed448PublicKey,
+    mldsa.MLDSA44PublicKey,
+    mldsa.MLDSA65PublicKey,
+    mldsa.MLDSA87PublicKey,
+)
+
+
+def strength(signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevocationList) -> Strength:
+    """How strong the algorithm is that signed this."""
+    try:
+        algorithm = signed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return Strength.BROKEN
+    if isinstance(algorithm, _STRONG_HASHES):
+        return Strength.STRONG
+    if isinstance(algorithm, hashes.SHA1):
+        return Strength.SHA1
+    if algorithm is None and signed.signature_algorithm_oid.dotted_string in _HASHLESS:
+        return Strength.STRONG
+    return Strength.BROKEN
+
+
+def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse) -> bool:
+    """Whether this key made the response's signature over its tbsResponseData (RFC 6960 §4.2.1).
+
+    False, never an exception, for a signature of another kind of key or an algorithm unknown here.
+    """
+    try:
+        algorithm = response.signature_hash_algorithm
+        signature, signed = response.signature, response.tbs_response_bytes
+        if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+        elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
+            key.verify(signature, signed, _rsa_padding(response, algorithm), algorithm)
+        elif isinstance(key, _HASHLESS_KEYS) and response.signature_algorithm_oid.dotted_string in _HASHLESS:
+            key.verify(signature, signed)
+        else:
+            return False
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
+
+
+def _rsa_padding(
+    response: ocsp.OCSPResponse, algorithm: hashes.HashAlgorithm
+) -> padding.PKCS1v15 | padding.PSS:
+    if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+        return padding.PSS(mgf=padding.MGF1(algorithm), salt_length=padding.PSS.AUTO)
+    return padding.PKCS1v15()
