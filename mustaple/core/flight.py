@@ -1,0 +1,190 @@
+"""The server's handshake flight out of captured bytes: each certificate with the staples that came with it.
+
+In TLS 1.2 the flight is in clear. In TLS 1.3 it is opened with the server's handshake traffic secret (RFC 9846 §7.3),
+which a key log names SERVER_HANDSHAKE_TRAFFIC_SECRET. Reading stops where the certificates and staples are complete;
+what follows belongs to the TLS library, which checks the signatures over all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mustaple.core import wire
+from mustaple.core.errors import Alert, WireError
+from mustaple.core.records import HandshakeMessages, record_opener
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# A flight is a few KiB, with post-quantum signatures some tens. A peer that sends more than this is not listened to.
+MAX_FLIGHT_BYTES: Final = 1 << 20
+
+_SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _CERTIFICATE_REQUEST = 2, 8, 11, 13
+_SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE, _CERTIFICATE_STATUS = 12, 14, 22
+_SUPPORTED_VERSIONS = 43
+_TLS12, _TLS13 = 0x0303, 0x0304
+# The random of a HelloRetryRequest (RFC 9846 §4.1.3): it looks like a ServerHello otherwise.
+_HELLO_RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One certificate in the order sent (DER), and the OCSP responses that came for it, none or one.
+
+    `origin` says in words which message carried them.
+    """
+
+    certificate: bytes
+    staples: tuple[bytes, ...]
+    origin: str
+
+
+class Staple(NamedTuple):
+    """An OCSP response as it came, and which message carried it."""
+
+    response: bytes
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What the server sent: `protocol` as OpenSSL names it, `cipher_suite` by number, extension numbers `answered`.
+
+    In TLS 1.2 those are the numbers of the ServerHello; in TLS 1.3 those of the certificate entries.
+    """
+
+    protocol: str
+    cipher_suite: int
+    entries: tuple[Entry, ...]
+    answered: frozenset[int]
+
+    def staples_by_fingerprint(self) -> dict[bytes, tuple[Staple, ...]]:
+        """The staples of each certificate by its SHA-256; a certificate sent twice has those of both places."""
+        found: dict[bytes, tuple[Staple, ...]] = {}
+        for entry in self.entries:
+            if entry.staples:
+                fingerprint = hashlib.sha256(entry.certificate).digest()
+                staples = tuple(Staple(response, entry.origin) for response in entry.staples)
+                found[fingerprint] = found.get(fingerprint, ()) + staples
+        return found
+
+
+def read_flight(
+    captured: bytes, *, secret: bytes | None = None, offered: Collection[int] = (wire.STATUS_REQUEST,)
+) -> Flight:
+    """Read a server's flight from everything it has sent since the connection began.
+
+    `secret` is the server handshake traffic secret of TLS 1.3, raw; `offered` are the extension numbers of the
+    ClientHello that a certificate entry may answer. Raises WireError for anything unreadable, incomplete, longer than
+    MAX_FLIGHT_BYTES, or without certificates, as a resumed session is.
+    """
+    if len(captured) > MAX_FLIGHT_BYTES:
+        raise WireError(f"The server's flight is longer than {MAX_FLIGHT_BYTES} bytes.")
+    messages = HandshakeMessages(captured)
+    hello = _decode_server_hello(messages.expect(_SERVER_HELLO))
+    if hello.random == _HELLO_RETRY:
+        hello = _decode_server_hello(messages.expect(_SERVER_HELLO))
+        if hello.version != _TLS13 or hello.random == _HELLO_RETRY:
+            raise WireError(
+                "A HelloRetryRequest is not followed by a ServerHello of TLS 1.3.", Alert.UNEXPECTED_MESSAGE
+            )
+    if hello.version == _TLS13:
+        return _read_tls13(messages, hello, secret, offered)
+    if hello.version == _TLS12:
+        return _read_tls12(messages, hello)
+    raise WireError(f"The server chose the protocol version {hello.version:#06x}.", Alert.ILLEGAL_PARAMETER)
+
+
+def _read_tls13(
+    messages: HandshakeMessages, hello: _ServerHello, secret: bytes | None, offered: Collection[int]
+) -> Flight:
+    messages.protect(record_opener(hello.cipher_suite, secret))
+    reader = wire.Reader(messages.expect(_ENCRYPTED_EXTENSIONS), "EncryptedExtensions")
+    wire.decode_extensions(reader, "EncryptedExtensions")
+    reader.end()
+    number, body = messages.next()
+    if number == _CERTIFICATE_REQUEST:
+        number, body = messages.next()
+    if number != _CERTIFICATE:
+        raise WireError(f"Handshake message {number} stands where Certificate should.", Alert.UNEXPECTED_MESSAGE)
+    entries = []
+    answered: set[int] = set()
+    for place, entry in enumerate(wire.decode_certificate_tls13(body, offered)):
+        staples: tuple[bytes, ...] = ()
+        for extension, content in entry.extensions:
+            answered.add(extension)
+            if extension == wire.STATUS_REQUEST:
+                what = f"The CertificateStatus of entry {place}"
+                staples = wire.decode_certificate_status(content, what=what).responses
+        entries.append(Entry(entry.certificate, staples, f"TLS 1.3 Certificate, entry {place}"))
+    return Flight("TLSv1.3", hello.cipher_suite, tuple(entries), frozenset(answered))
+
+
+def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
+    messages.forbid_change_cipher_spec()
+    certificates = wire.decode_certificate_tls12(messages.expect(_CERTIFICATE))
+    answered = frozenset(hello.extensions)
+    staples: list[tuple[bytes, ...]] = [() for _ in certificates]
+    origin = "TLS 1.2 CertificateStatus"
+    number, body = messages.next()
+    if number == _CERTIFICATE_STATUS:
+        status = wire.decode_certificate_status(body, allowed=_allowed_types(hello.extensions))
+        if len(status.responses) > len(certificates):
+            raise WireError(
+                f"CertificateStatus holds {len(status.responses)} responses for {len(certificates)} certificates.",
+                Alert.BAD_CERTIFICATE_STATUS_RESPONSE,
+            )
+        for place, response in enumerate(status.responses):
+            staples[place] = (response,) if response else ()
+        if status.status_type == wire.OCSP_MULTI:
+            origin = "TLS 1.2 CertificateStatus (ocsp_multi), response {}"
+        number, body = messages.next()
+    # A staple that comes late would be one that OpenSSL never saw: everything up to ServerHelloDone must be there.
+    while number != _SERVER_HELLO_DONE:
+        if number not in (_SERVER_KEY_EXCHANGE, _CERTIFICATE_REQUEST):
+            raise WireError(f"Handshake message {number} stands before ServerHelloDone.", Alert.UNEXPECTED_MESSAGE)
+        number, body = messages.next()
+    entries = tuple(
+        Entry(certificate, staples[place], origin.format(place)) for place, certificate in enumerate(certificates)
+    )
+    return Flight("TLSv1.2", hello.cipher_suite, entries, answered)
+
+
+def _allowed_types(extensions: dict[int, bytes]) -> Collection[int]:
+    """The status types that the ServerHello announced; each answer is empty (RFC 6066 §8, RFC 6961 §2.2)."""
+    for number in (wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2):
+        if extensions.get(number):
+            raise WireError(f"The ServerHello's extension {number} is not empty.")
+    if wire.STATUS_REQUEST_V2 in extensions:
+        return (wire.OCSP, wire.OCSP_MULTI)
+    if wire.STATUS_REQUEST in extensions:
+        return (wire.OCSP,)
+    raise WireError("A CertificateStatus comes that the ServerHello did not announce.", Alert.UNEXPECTED_MESSAGE)
+
+
+class _ServerHello(NamedTuple):
+    version: int
+    random: bytes
+    cipher_suite: int
+    extensions: dict[int, bytes]
+
+
+def _decode_server_hello(body: bytes) -> _ServerHello:
+    reader = wire.Reader(body, "ServerHello")
+    version = reader.uint(2)
+    random = reader.take(32)
+    if len(reader.vector(1)) > 32:
+        raise WireError("The session id of the ServerHello is longer than 32 bytes.")
+    cipher_suite = reader.uint(2)
+    if reader.uint(1) != 0:
+        raise WireError("The ServerHello chose compression.", Alert.ILLEGAL_PARAMETER)
+    # TLS 1.2 lets the whole block be absent (RFC 5246 §7.4.1.3).
+    extensions = wire.decode_extensions(reader, "ServerHello") if reader else {}
+    reader.end()
+    if _SUPPORTED_VERSIONS in extensions:
+        chosen = wire.Reader(extensions[_SUPPORTED_VERSIONS], "supported_versions")
+        version = chosen.uint(2)
+        chosen.end()
+    return _ServerHello(version, random, cipher_suite, extensions)

@@ -1,0 +1,127 @@
+"""Handshake messages out of captured TLS records, and the opening of the records that TLS 1.3 protects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from mustaple.core.errors import Alert, WireError
+from mustaple.core.wire import Reader, vector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
+_MAX_PLAINTEXT: Final = 1 << 14
+_MAX_CIPHERTEXT: Final = _MAX_PLAINTEXT + 256  # RFC 9846 §5.2
+
+
+class HandshakeMessages:
+    """Handshake messages out of records: a message may span records, and a record may hold several."""
+
+    def __init__(self, captured: bytes) -> None:
+        self._records = Reader(captured, "The server's flight")
+        self._pending = bytearray()
+        self._open: Callable[[bytes, bytes], bytes] | None = None
+        self._change_cipher_spec_allowed = True
+
+    def next(self) -> tuple[int, bytes]:
+        """The type and body of the next message."""
+        pending = self._pending
+        while len(pending) < 4 or len(pending) < 4 + int.from_bytes(pending[1:4], "big"):
+            self._pull()
+        end = 4 + int.from_bytes(pending[1:4], "big")
+        number, body = pending[0], bytes(pending[4:end])
+        del pending[:end]
+        return number, body
+
+    def expect(self, wanted: int) -> bytes:
+        """The body of the next message, which must be of this type."""
+        number, body = self.next()
+        if number != wanted:
+            raise WireError(f"Handshake message {number} stands where {wanted} should.", Alert.UNEXPECTED_MESSAGE)
+        return body
+
+    def protect(self, opener: Callable[[bytes, bytes], bytes]) -> None:
+        """From here on records are protected; no message may span the change of keys (RFC 9846 §5.1)."""
+        if self._pending:
+            raise WireError("A handshake message spans a change of keys.", Alert.UNEXPECTED_MESSAGE)
+        self._open = opener
+
+    def forbid_change_cipher_spec(self) -> None:
+        """In TLS 1.2 it would mean a resumed session; in TLS 1.3 it is padding for middleboxes (RFC 9846 §5)."""
+        self._change_cipher_spec_allowed = False
+
+    def _pull(self) -> None:
+        header = self._records.take(5)
+        content_type = header[0]
+        length = int.from_bytes(header[3:5], "big")
+        if length > (_MAX_CIPHERTEXT if self._open else _MAX_PLAINTEXT):
+            raise WireError(f"A record of {length} bytes is too long.")
+        fragment = self._records.take(length)
+        if content_type == _CHANGE_CIPHER_SPEC and fragment == b"\x01" and self._change_cipher_spec_allowed:
+            return
+        if self._open and content_type == _APPLICATION_DATA:
+            content_type, fragment = _unwrap(self._open(header, fragment))
+        elif self._open:
+            raise WireError("A record in clear stands among protected ones.", Alert.UNEXPECTED_MESSAGE)
+        if content_type != _HANDSHAKE or not fragment:
+            what = "an alert" if content_type == _ALERT else f"a record of type {content_type}, {len(fragment)} bytes"
+            raise WireError(f"The flight is broken off by {what}.", Alert.UNEXPECTED_MESSAGE)
+        self._pending += fragment
+
+
+def _unwrap(inner: bytes) -> tuple[int, bytes]:
+    """The content type and content of a TLSInnerPlaintext: the type is the last byte that is not padding."""
+    content = inner.rstrip(b"\0")
+    if not content or len(inner) > _MAX_PLAINTEXT + 1:
+        raise WireError("A protected record holds no content, or too much.", Alert.UNEXPECTED_MESSAGE)
+    return content[-1], content[:-1]
+
+
+class _Suite(NamedTuple):
+    algorithm: hashes.HashAlgorithm
+    key_length: int
+    aead: Callable[[bytes], AESGCM | AESCCM | ChaCha20Poly1305]
+
+
+_SUITES: Final = {
+    0x1301: _Suite(hashes.SHA256(), 16, AESGCM),
+    0x1302: _Suite(hashes.SHA384(), 32, AESGCM),
+    0x1303: _Suite(hashes.SHA256(), 32, ChaCha20Poly1305),
+    0x1304: _Suite(hashes.SHA256(), 16, AESCCM),
+    0x1305: _Suite(hashes.SHA256(), 16, lambda key: AESCCM(key, tag_length=8)),
+}
+
+
+def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, bytes], bytes]:
+    """A function that opens the server's records one after the other (RFC 9846 §5.2, §5.3)."""
+    suite = _SUITES.get(cipher_suite)
+    if suite is None:
+        raise WireError(f"The server chose the cipher suite {cipher_suite:#06x}.", Alert.ILLEGAL_PARAMETER)
+    if secret is None or len(secret) != suite.algorithm.digest_size:
+        raise WireError("There is no handshake traffic secret that fits this flight.")
+    aead = suite.aead(_expand_label(suite.algorithm, secret, b"key", suite.key_length))
+    iv = int.from_bytes(_expand_label(suite.algorithm, secret, b"iv", 12), "big")
+    sequence = 0
+
+    def open_record(header: bytes, fragment: bytes) -> bytes:
+        nonlocal sequence
+        nonce = (iv ^ sequence).to_bytes(12, "big")
+        sequence += 1
+        try:
+            return aead.decrypt(nonce, fragment, header)
+        except (InvalidTag, ValueError) as error:
+            raise WireError("A record does not open with the handshake's key.") from error
+
+    return open_record
+
+
+def _expand_label(algorithm: hashes.HashAlgorithm, secret: bytes, label: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label with an empty context (RFC 9846 §7.1)."""
+    info = length.to_bytes(2, "big") + vector(b"tls13 " + label, 1) + b"\0"
+    return HKDFExpand(algorithm=algorithm, length=length, info=info).derive(secret)
