@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import ocsp
 
+from certtools.feature import FeatureError, read_features
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -41,6 +43,14 @@ class Link:
     def serial_number(self) -> int:
         """The subject's serial number."""
         return self.subject.serial_number
+
+    @cached_property
+    def responder_id(self) -> bytes:
+        """DER of the responderID that names the issuer, `[1] EXPLICIT Name` (RFC 6960 §4.2.1)."""
+        from asn1crypto.parser import emit
+
+        explicit: bytes = emit(2, 1, 1, self.issuer.subject.public_bytes())  # class context, constructed, tag 1
+        return explicit
 
     @cached_property
     def _cert_ids(self) -> dict[str, tuple[bytes, bytes]]:
@@ -73,6 +83,11 @@ class Chain:
         """One link for each certificate below the top, leaf first; none for a lone certificate."""
         return tuple(map(Link, self.certificates, self.certificates[1:]))
 
+    @cached_property
+    def features(self) -> tuple[tuple[int, ...] | FeatureError | None, ...]:
+        """The TLS Feature list of each certificate, leaf first; the error itself where a list is malformed."""
+        return tuple(map(_features_or_error, self.certificates))
+
     @property
     def leaf(self) -> x509.Certificate:
         """The certificate that the server proves to own."""
@@ -87,6 +102,13 @@ class Chain:
     def complete(self) -> bool:
         """Whether the top is self-signed, so that nothing above it is missing."""
         return signed_by(self.top, self.top)
+
+
+def _features_or_error(certificate: x509.Certificate) -> tuple[int, ...] | FeatureError | None:
+    try:
+        return read_features(certificate)
+    except FeatureError as error:
+        return error
 
 
 def name_of(certificate: x509.Certificate) -> str:

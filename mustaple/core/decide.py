@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from certtools.chain import name_of
-from certtools.feature import Demand, FeatureError, demand, not_inherited, read_features
+from certtools.feature import Demand, FeatureError, demand, not_inherited
 from mustaple.core.policy import Action, Depth, MustStaple, Policy
 from mustaple.core.verdict import (
     CertVerdict,
@@ -77,18 +77,18 @@ def decide(situation: Situation, policy: Policy) -> ChainVerdict:
         inside = policy.looks_at_evidence and (position == 0 or policy.depth is Depth.EVERY or asked.chain)
         obliged = asked.chain or (asked.leaf and position == 0)
         if not inside:
-            certificates.append(_certificate(link, Status.NOT_CHECKED, Outcome.ACCEPTED, obliged=obliged))
+            certificates.append(CertVerdict(link, obliged, Outcome.ACCEPTED, Status.NOT_CHECKED, None, ()))
             continue
         verdict = _decide_link(link, situation, policy, obliged=obliged)
         if verdict.outcome is Outcome.PENDING:
             wanted.append(link.fingerprint)
         certificates.append(verdict)
-    refused = bool(reasons) or any(verdict.outcome is Outcome.REFUSED for verdict in certificates)
+    refused = bool(reasons) or any([verdict.outcome is Outcome.REFUSED for verdict in certificates])
     return ChainVerdict(
         outcome=Outcome.REFUSED if refused else Outcome.PENDING if wanted else Outcome.ACCEPTED,
         policy=policy.name,
         at=situation.at,
-        checked=any(verdict.status is not Status.NOT_CHECKED for verdict in certificates),
+        checked=any([verdict.status is not Status.NOT_CHECKED for verdict in certificates]),
         certificates=tuple(certificates),
         reasons=by_rank(reasons),
         wanted=() if refused else tuple(wanted),
@@ -102,13 +102,12 @@ def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason
     reasons = list(situation.reasons)
     if policy.must_staple is MustStaple.IGNORE:
         return tuple(reasons), _NO_DEMAND
-    lists: list[tuple[int, ...] | None] = []
-    for certificate in situation.chain.certificates:
-        try:
-            lists.append(read_features(certificate))
-        except FeatureError as error:
-            reasons.append(Reason(Code.FEATURE_MALFORMED, f"{name_of(certificate)}: {error}"))
-            lists.append(None)
+    lists = []
+    for certificate, features in zip(situation.chain.certificates, situation.chain.features, strict=True):
+        if isinstance(features, FeatureError):
+            reasons.append(Reason(Code.FEATURE_MALFORMED, f"{name_of(certificate)}: {features}"))
+            features = None  # demands nothing that could be told
+        lists.append(features)
     for link, own, above in zip(situation.chain.links, lists, lists[1:], strict=False):
         lacking = not_inherited(above, own, policy.reading)
         if lacking:
@@ -127,13 +126,16 @@ def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason
 
 
 def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: bool) -> CertVerdict:
+    fingerprint = link.fingerprint
     judgements = tuple(
-        judgement
-        for judgement in situation.evidence.get(link.fingerprint, ())
-        if judgement.source in policy.sources and judgement.fingerprint == link.fingerprint
+        [
+            judgement
+            for judgement in situation.evidence.get(fingerprint, ())
+            if judgement.source in policy.sources and judgement.fingerprint == fingerprint
+        ]
     )
     decisive = combine(judgements)
-    staple = combine(tuple(each for each in judgements if each.source is Source.STAPLE))
+    staple = combine([each for each in judgements if each.source is Source.STAPLE]) if obliged else None
     status = Status.MISSING if decisive is None else decisive.status
     # What the certificate promises is a staple: no other source keeps the promise in its place.
     broken = obliged and (staple is None or staple.status is not Status.GOOD)
@@ -142,21 +144,23 @@ def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: b
     elif status is Status.GOOD or broken:
         refuse = broken
     elif policy.sources - {Source.STAPLE} - {each.source for each in judgements}:
-        return _certificate(link, status, Outcome.PENDING, decisive, judgements, obliged=obliged)
+        return CertVerdict(link, obliged, Outcome.PENDING, status, decisive, judgements)
     else:
         refuse = _refuses(status, policy)
-    verdict = _certificate(
-        link, status, Outcome.REFUSED if refuse else Outcome.ACCEPTED, decisive, judgements, obliged=obliged
-    )
-    why = _broken_promise(link, staple) if broken and status is not Status.REVOKED else _why(link, decisive)
+    if broken and status is not Status.REVOKED:
+        why = _broken_promise(link, staple)
+    else:
+        why = _why(link, decisive)
     notes = decisive.notes if decisive is not None else ()
     if refuse:
-        return replace(verdict, reasons=by_rank(why), notes=notes)
-    return replace(verdict, notes=by_rank(why) + notes)
+        return CertVerdict(link, obliged, Outcome.REFUSED, status, decisive, judgements, why, notes)
+    return CertVerdict(link, obliged, Outcome.ACCEPTED, status, decisive, judgements, (), why + notes)
 
 
 def combine(judgements: Sequence[Judgement]) -> Judgement | None:
     """The judgement that decides for one certificate: authentic revoked, good, unknown, unusable, missing."""
+    if len(judgements) == 1:
+        return judgements[0]
     return min(judgements, key=lambda judgement: _PRECEDENCE[judgement.status], default=None)
 
 
@@ -178,30 +182,3 @@ def _why(link: Link, decisive: Judgement | None) -> tuple[Reason, ...]:
     if decisive is None:
         return (Reason(Code.NO_STAPLE, f"the server stapled nothing for {name_of(link.subject)}"),)
     return decisive.reasons
-
-
-def _certificate(
-    link: Link,
-    status: Status,
-    outcome: Outcome,
-    decisive: Judgement | None = None,
-    judgements: tuple[Judgement, ...] = (),
-    *,
-    obliged: bool = False,
-) -> CertVerdict:
-    try:
-        features = read_features(link.subject)
-    except FeatureError:
-        features = None  # said once, as a reason of the whole chain
-    return CertVerdict(
-        fingerprint=link.fingerprint,
-        subject=name_of(link.subject),
-        issuer=name_of(link.issuer),
-        serial_number=link.serial_number,
-        features=features,
-        obliged=obliged,
-        outcome=outcome,
-        status=status,
-        judgement=decisive,
-        judgements=judgements,
-    )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.x509 import ocsp
 
-from certtools.chain import name_of
 from mustaple.core.ocsp_case import Case, open_case
 from mustaple.core.ocsp_rules import CHECKS, notes
 from mustaple.core.policy import Rules
@@ -74,11 +73,10 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
         status = Status.UNUSABLE
     elif status is Status.UNKNOWN:
         reasons.append(Reason(Code.UNKNOWN, "the responder does not know this certificate"))
-    next_update = single.next_update_utc
-    delegate = case.delegate
-    deaths = [next_update] if next_update is not None else [single.this_update_utc + case.rules.max_age]
-    if delegate is not None:
-        deaths.append(delegate.not_valid_after_utc)
+    next_update = case.next_update
+    dies_at = next_update if next_update is not None else single.this_update_utc + case.rules.max_age
+    if case.delegate is not None:
+        dies_at = min(dies_at, case.delegate.not_valid_after_utc)
     return Judgement(
         status,
         source,
@@ -87,12 +85,12 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
         by_rank(tuple(reasons)),
         notes(case),
         case.response.produced_at_utc,
-        single.this_update_utc,
+        case.this_update,
         next_update,
         revocation_time,
         revocation_reason,
-        name_of(case.signer) if case.signer is not None else None,
-        min(deaths),
+        case.signer,
+        dies_at,
         _WARRANT,
     )
 

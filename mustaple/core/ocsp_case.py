@@ -25,9 +25,23 @@ MAX_SIGNERS: Final = 8
 
 
 class Case:
-    """One response on trial: what was parsed, who signed it, and the SingleResponses for this certificate."""
+    """One response on trial. `single` is the SingleResponse that counts, `delegate` a signer that needs authority."""
 
-    __slots__ = ("at", "link", "matching", "nonce", "response", "rules", "signer", "signer_is_named", "singles")
+    __slots__ = (
+        "at",
+        "delegate",
+        "link",
+        "matching",
+        "next_update",
+        "nonce",
+        "response",
+        "rules",
+        "signer",
+        "signer_is_named",
+        "single",
+        "singles",
+        "this_update",
+    )
 
     def __init__(
         self, response: ocsp.OCSPResponse, link: Link, at: datetime, rules: Rules, nonce: bytes | None
@@ -39,29 +53,26 @@ class Case:
         self.nonce = nonce
         self.singles = list(response.responses)
         self.matching = [single for single in self.singles if _matches(single, link)]
+        self.single = _decisive(self.matching)
+        self.this_update = self.single.this_update_utc if self.single is not None else None
+        self.next_update = self.single.next_update_utc if self.single is not None else None
         self.signer, self.signer_is_named = _find_signer(self)
+        self.delegate = self.signer
+        if self.signer is link.issuer or self.signer in rules.trusted_responders:
+            self.delegate = None
 
-    @property
-    def delegate(self) -> x509.Certificate | None:
-        """The signer, where it is neither the issuer nor trusted by local configuration."""
-        signer = self.signer
-        if signer is None or signer is self.link.issuer or signer in self.rules.trusted_responders:
-            return None
-        return signer
 
-    @property
-    def single(self) -> ocsp.OCSPSingleResponse | None:
-        """The SingleResponse that counts: a revoked one before any other, then the newest."""
-        matching = self.matching
-        if len(matching) <= 1:
-            return matching[0] if matching else None
-        return max(
-            matching,
-            key=lambda single: (
-                single.certificate_status is ocsp.OCSPCertStatus.REVOKED,
-                single.this_update_utc,
-            ),
-        )
+def _decisive(matching: list[ocsp.OCSPSingleResponse]) -> ocsp.OCSPSingleResponse | None:
+    """The SingleResponse that counts: a revoked one before any other, then the newest."""
+    if len(matching) <= 1:
+        return matching[0] if matching else None
+    return max(
+        matching,
+        key=lambda single: (
+            single.certificate_status is ocsp.OCSPCertStatus.REVOKED,
+            single.this_update_utc,
+        ),
+    )
 
 
 def open_case(
@@ -146,7 +157,7 @@ def _find_signer(case: Case) -> tuple[x509.Certificate | None, bool]:
     the responderID names before the others, so that an honest answer costs one verification.
     """
     issuer = case.link.issuer
-    if _is_named(case.response, issuer) and verifies(issuer.public_key(), case.response):
+    if _names_issuer(case.response, case.link) and verifies(issuer.public_key(), case.response):
         return issuer, True
     others = [*case.rules.trusted_responders, *case.response.certificates[:MAX_SIGNERS]]
     named = [certificate for certificate in others if _is_named(case.response, certificate)]
@@ -164,6 +175,13 @@ def _signs(certificate: x509.Certificate, response: ocsp.OCSPResponse) -> bool:
         return verifies(certificate.public_key(), response)
     except (ValueError, UnsupportedAlgorithm):
         return False  # a key that cannot be read signs nothing
+
+
+def _names_issuer(response: ocsp.OCSPResponse, link: Link) -> bool:
+    """Whether the responderID is the issuer's; told from the bytes where it can be, for every staple asks this."""
+    data = response.tbs_response_bytes
+    content = 2 if data[1] < 0x80 else 2 + (data[1] & 0x7F)  # behind the SEQUENCE's tag and length (X.690 §8.1.3)
+    return data.startswith(link.responder_id, content) or _is_named(response, link.issuer)
 
 
 def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:

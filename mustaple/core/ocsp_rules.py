@@ -209,25 +209,19 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
 
 
 def _check_this_update(case: Case) -> Reason | None:
-    single = case.single
-    if single is not None and single.this_update_utc > case.at + case.rules.skew:
-        return Reason(Code.NOT_YET_VALID, f"thisUpdate is {_when(single.this_update_utc)}, after {_when(case.at)}")
+    if case.this_update is not None and case.this_update > case.at + case.rules.skew:
+        return Reason(Code.NOT_YET_VALID, f"thisUpdate is {_when(case.this_update)}, after {_when(case.at)}")
     return None
 
 
 def _check_next_update(case: Case) -> Reason | None:
-    single = case.single
-    if single is None:
-        return None
-    next_update = single.next_update_utc
-    if next_update is not None and next_update < case.at - case.rules.skew:
-        return Reason(Code.EXPIRED, f"nextUpdate was {_when(next_update)}, before {_when(case.at)}")
+    if case.next_update is not None and case.next_update < case.at - case.rules.skew:
+        return Reason(Code.EXPIRED, f"nextUpdate was {_when(case.next_update)}, before {_when(case.at)}")
     return None
 
 
 def _check_next_update_present(case: Case) -> Reason | None:
-    single = case.single
-    if single is None or single.next_update_utc is not None:
+    if case.single is None or case.next_update is not None:
         return None
     if case.rules.no_next_update is NoNextUpdate.REFUSE:
         return Reason(Code.NO_NEXT_UPDATE, "it says no nextUpdate, so nobody can tell when it is stale")
@@ -235,24 +229,18 @@ def _check_next_update_present(case: Case) -> Reason | None:
 
 
 def _check_window(case: Case) -> Reason | None:
-    single = case.single
-    if single is None:
+    if case.this_update is None or case.next_update is None or case.next_update >= case.this_update:
         return None
-    next_update = single.next_update_utc
-    if next_update is not None and next_update < single.this_update_utc:
-        said = f"nextUpdate {_when(next_update)} precedes thisUpdate {_when(single.this_update_utc)}"
-        return Reason(Code.INVERTED_WINDOW, said)
-    return None
+    said = f"nextUpdate {_when(case.next_update)} precedes thisUpdate {_when(case.this_update)}"
+    return Reason(Code.INVERTED_WINDOW, said)
 
 
 def _check_age(case: Case) -> Reason | None:
-    single = case.single
-    if single is None:
+    if case.this_update is None:
         return None
-    rules = case.rules
-    if case.at - single.this_update_utc > rules.max_age + rules.skew:
-        age = case.at - single.this_update_utc
-        return Reason(Code.TOO_OLD, f"it is {age.days} days old, where {rules.max_age.days} are allowed")
+    age = case.at - case.this_update
+    if age > case.rules.max_age + case.rules.skew:
+        return Reason(Code.TOO_OLD, f"it is {age.days} days old, where {case.rules.max_age.days} are allowed")
     return None
 
 

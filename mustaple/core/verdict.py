@@ -10,10 +10,16 @@ import enum
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from certtools.chain import name_of
+from certtools.feature import FeatureError, read_features
 from mustaple.core.errors import Alert
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from cryptography import x509
+
+    from certtools.chain import Link
 
 
 class Status(enum.StrEnum):
@@ -190,13 +196,18 @@ class Judgement:
     next_update: datetime | None = None
     revocation_time: datetime | None = None
     revocation_reason: str | None = None
-    responder: str | None = None
+    signer: x509.Certificate | None = None
     dies_at: datetime | None = None
     warrant: InitVar[Warrant | None] = None
 
     def __post_init__(self, warrant: Warrant | None) -> None:
         if self.status in _WARRANTED and type(warrant) is not Warrant:
             raise TypeError(f"A judgement that says {self.status} takes a judge's Warrant.")
+
+    @property
+    def responder(self) -> str | None:
+        """The name of the certificate whose key signed the evidence, as RFC 4514 text."""
+        return name_of(self.signer) if self.signer is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +219,7 @@ class CertVerdict:
     Feature promise binds this certificate's staple in this handshake.
     """
 
-    fingerprint: bytes
-    subject: str
-    issuer: str
-    serial_number: int
-    features: tuple[int, ...] | None
+    link: Link
     obliged: bool
     outcome: Outcome
     status: Status
@@ -220,6 +227,24 @@ class CertVerdict:
     judgements: tuple[Judgement, ...]
     reasons: tuple[Reason, ...] = ()
     notes: tuple[Reason, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The certificate's subject as RFC 4514 text."""
+        return name_of(self.link.subject)
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's subject as RFC 4514 text."""
+        return name_of(self.link.issuer)
+
+    @property
+    def features(self) -> tuple[int, ...] | None:
+        """The TLS Feature list; None where there is none, or where it is malformed (a reason of the chain)."""
+        try:
+            return read_features(self.link.subject)
+        except FeatureError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
