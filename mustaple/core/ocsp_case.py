@@ -36,6 +36,7 @@ class Case:
         "nonce",
         "response",
         "rules",
+        "signed",
         "signer",
         "signer_is_named",
         "single",
@@ -47,6 +48,7 @@ class Case:
         self, response: ocsp.OCSPResponse, link: Link, at: datetime, rules: Rules, nonce: bytes | None
     ) -> None:
         self.response = response
+        self.signed = response.tbs_response_bytes  # written anew by each access, so kept
         self.link = link
         self.at = at
         self.rules = rules
@@ -157,31 +159,31 @@ def _find_signer(case: Case) -> tuple[x509.Certificate | None, bool]:
     the responderID names before the others, so that an honest answer costs one verification.
     """
     issuer = case.link.issuer
-    if _names_issuer(case.response, case.link) and verifies(issuer.public_key(), case.response):
+    if _names_issuer(case) and verifies(issuer.public_key(), case.response, case.signed):
         return issuer, True
     others = [*case.rules.trusted_responders, *case.response.certificates[:MAX_SIGNERS]]
     named = [certificate for certificate in others if _is_named(case.response, certificate)]
     for certificate in named:
-        if _signs(certificate, case.response):
+        if _signs(certificate, case):
             return certificate, True
     for certificate in [issuer, *(other for other in others if other not in named)]:
-        if _signs(certificate, case.response):
+        if _signs(certificate, case):
             return certificate, False
     return None, False
 
 
-def _signs(certificate: x509.Certificate, response: ocsp.OCSPResponse) -> bool:
+def _signs(certificate: x509.Certificate, case: Case) -> bool:
     try:
-        return verifies(certificate.public_key(), response)
+        return verifies(certificate.public_key(), case.response, case.signed)
     except (ValueError, UnsupportedAlgorithm):
         return False  # a key that cannot be read signs nothing
 
 
-def _names_issuer(response: ocsp.OCSPResponse, link: Link) -> bool:
+def _names_issuer(case: Case) -> bool:
     """Whether the responderID is the issuer's; told from the bytes where it can be, for every staple asks this."""
-    data = response.tbs_response_bytes
+    data = case.signed
     content = 2 if data[1] < 0x80 else 2 + (data[1] & 0x7F)  # behind the SEQUENCE's tag and length (X.690 §8.1.3)
-    return data.startswith(link.responder_id, content) or _is_named(response, link.issuer)
+    return data.startswith(case.link.responder_id, content) or _is_named(case.response, case.link.issuer)
 
 
 def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:

@@ -193,7 +193,7 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
     """
     from asn1crypto.ocsp import ResponseData
 
-    data = ResponseData.load(case.response.tbs_response_bytes)
+    data = ResponseData.load(case.signed)
     matching = [
         single
         for single, parsed in zip(data["responses"], case.singles, strict=True)

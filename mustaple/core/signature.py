@@ -68,14 +68,14 @@ def strength(signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevo
     return Strength.BROKEN
 
 
-def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse) -> bool:
-    """Whether this key made the response's signature over its tbsResponseData (RFC 6960 §4.2.1).
+def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed: bytes) -> bool:
+    """Whether this key made the response's signature over `signed`, its tbsResponseData in DER (RFC 6960 §4.2.1).
 
     False, never an exception, for a signature of another kind of key or an algorithm unknown here.
     """
     try:
         algorithm = response.signature_hash_algorithm
-        signature, signed = response.signature, response.tbs_response_bytes
+        signature = response.signature
         if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
             key.verify(signature, signed, ec.ECDSA(algorithm))
         elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
