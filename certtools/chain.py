@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,12 +13,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import ocsp
 
+from certtools.extensions import find_extension
 from certtools.feature import FeatureError, read_features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12PrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 # A bundle is a handful of certificates; a search for issuers must not become a denial of service.
 MAX_CERTIFICATES = 64
@@ -138,7 +140,8 @@ def load_certificates(data: bytes, password: bytes | None = None) -> list[x509.C
         try:
             certificates = x509.load_pem_x509_certificates(data)
         except (ValueError, TypeError) as error:
-            raise ChainError(f"No readable PEM certificate here: {_first_line(error)}.") from error
+            why = _first_line(error) if b"CERTIFICATE-----" in data else "it holds something else"
+            raise ChainError(f"There is no readable PEM certificate here: {why}.") from error
         return certificates
     try:
         return [x509.load_der_x509_certificate(data)]
@@ -148,7 +151,7 @@ def load_certificates(data: bytes, password: bytes | None = None) -> list[x509.C
 
 def load_pkcs12(
     data: bytes, password: bytes | None
-) -> tuple[PKCS12PrivateKeyTypes | None, list[x509.Certificate]]:
+) -> tuple[PrivateKeyTypes | None, list[x509.Certificate]]:
     """The key and the certificates of a PKCS#12 file, the key's own certificate first.
 
     Raises ChainError where it cannot be read or the password is wrong.
@@ -156,8 +159,9 @@ def load_pkcs12(
     try:
         key, leaf, others = pkcs12.load_key_and_certificates(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = "a PKCS#12 file with another password" if "assword" in str(error) else "PEM, DER or PKCS#12"
-        raise ChainError(f"This is not {message}." if "PEM" in message else f"This is {message}.") from error
+        if "assword" in str(error):
+            raise ChainError("This is a PKCS#12 file with another password.") from error
+        raise ChainError("This is no certificate in PEM, DER or PKCS#12.") from error
     certificates = [*([leaf] if leaf is not None else []), *others]
     if not certificates:
         raise ChainError("This PKCS#12 file holds no certificate.")
@@ -179,34 +183,37 @@ def build_chain(
 
     Raises ChainError when there is no certificate, no single leaf, or a link is missing.
     """
-    pool = _distinct([*certificates, *anchors])
+    own = _distinct(certificates)
+    pool = _distinct([*own, *anchors])
     if not pool:
         raise ChainError("There is no certificate here.")
     if len(pool) > MAX_CERTIFICATES:
         raise ChainError(f"There are {len(pool)} certificates here; a chain is made from at most {MAX_CERTIFICATES}.")
-    start = leaf if leaf is not None else _find_leaf([c for c in pool if c not in anchors] or pool)
-    issuers = {c: [i for i in pool if i != c and signed_by(c, i)] for c in pool}
-    issuers.setdefault(start, [i for i in pool if i != start and signed_by(start, i)])
-    paths = list(_paths(start, issuers))
-    ended = [path for path in paths if path[-1] in anchors or signed_by(path[-1], path[-1])]
-    if not ended:
-        best = max(paths, key=len)
-        if complete or (len(best) == 1 and len(pool) > 1):
-            top = best[-1]
-            raise ChainError(
-                f"A link is missing: no certificate here signed {name_of(top)!r}; "
-                f"add the certificate of {top.issuer.rfc4514_string()!r}."
-            )
-        return Chain(tuple(best))
-    return Chain(tuple(min(ended, key=len)))
+    pool = _distinct([*([leaf] if leaf is not None else []), *pool])
+    issuers = {subject: [issuer for issuer in pool if signed_by(subject, issuer)] for subject in pool}
+    ends = {c for c in pool if c in issuers[c] or c in anchors}
+    start = leaf if leaf is not None else _find_leaf([c for c in own if c not in anchors] or own or pool, issuers)
+    path = _shortest_path(start, issuers, ends)
+    unused_root = any(c in issuers[c] and c not in path for c in own)
+    alone = len(path) == 1 and len(own) > 1
+    if path[-1] not in ends and (complete or unused_root or alone):
+        raise ChainError(
+            f"A link is missing: no certificate here signed {name_of(path[-1])!r}; "
+            f"add the certificate of {_issuer_name(path[-1])!r}."
+        )
+    return Chain(tuple(path))
 
 
 def _distinct(certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
     return list(dict.fromkeys(certificates))
 
 
-def _find_leaf(pool: list[x509.Certificate]) -> x509.Certificate:
-    candidates = [c for c in pool if not any(s != c and signed_by(s, c) for s in pool)]
+def _find_leaf(
+    pool: list[x509.Certificate], issuers: dict[x509.Certificate, list[x509.Certificate]]
+) -> x509.Certificate:
+    """The certificate that signed no other; of several, the one that is no CA."""
+    signers = {issuer for subject in pool for issuer in issuers[subject] if issuer != subject}
+    candidates = [c for c in pool if c not in signers]
     if len(candidates) > 1:
         candidates = [c for c in candidates if not is_authority(c)] or candidates
     if len(candidates) > 1:
@@ -216,33 +223,48 @@ def _find_leaf(pool: list[x509.Certificate]) -> x509.Certificate:
     return candidates[0] if candidates else pool[0]
 
 
+def _shortest_path(
+    start: x509.Certificate,
+    issuers: dict[x509.Certificate, list[x509.Certificate]],
+    ends: set[x509.Certificate],
+) -> list[x509.Certificate]:
+    """The shortest path upwards to one of `ends`, or to the last certificate that can be reached.
+
+    Breadth first and each certificate once, so loops end and the cost stays linear. Another certificate for
+    the key of `start` is passed over: a path that comes back to its own beginning proves nothing more.
+    """
+    paths = {start: [start]}
+    queue = deque([start])
+    while queue:
+        current = queue.popleft()
+        if current in ends:
+            return paths[current]
+        for issuer in issuers[current]:
+            if issuer not in paths and not _same_entity(issuer, start):
+                paths[issuer] = [*paths[current], issuer]
+                queue.append(issuer)
+    return paths[current]
+
+
+def _issuer_name(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.issuer.rfc4514_string()
+    except ValueError:
+        return "its issuer"
+
+
 def is_authority(certificate: x509.Certificate) -> bool:
     """Whether basicConstraints says CA (RFC 5280 §4.2.1.9); unreadable extensions say no."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, KeyError, TypeError):
-        return False
-
-
-def _paths(
-    start: x509.Certificate, issuers: dict[x509.Certificate, list[x509.Certificate]]
-) -> Iterator[list[x509.Certificate]]:
-    """Paths from `start` upwards that visit no certificate, and no key with its name, twice; breadth first."""
-    queue = [[start]]
-    steps = 0
-    while queue and steps < MAX_CERTIFICATES * MAX_CERTIFICATES:
-        steps += 1
-        path = queue.pop(0)
-        above = [i for i in issuers[path[-1]] if not any(_same_entity(i, c) for c in path)]
-        if not above:
-            yield path
-        elif signed_by(path[-1], path[-1]):
-            yield path
-        queue.extend([*path, issuer] for issuer in above)
+    constraints = find_extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 def _same_entity(one: x509.Certificate, other: x509.Certificate) -> bool:
-    return one.subject == other.subject and one.public_key() == other.public_key()
+    """Whether both certify the same name and key, as the two halves of a cross-signature do."""
+    try:
+        return one.subject == other.subject and one.public_key() == other.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _first_line(error: Exception) -> str:

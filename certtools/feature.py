@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 
+from certtools.extensions import TLS_FEATURE, TLS_FEATURE_DER, UNREADABLE, ExtensionsError, raw_extensions
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-OID = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24")  # id-pe-tlsfeature, RFC 7633 §4.1
-_OID_DER = bytes.fromhex("06082b06010505070118")
+    from certtools.extensions import Holder
+
+OID = TLS_FEATURE
 
 
 class Feature(enum.IntEnum):
@@ -69,22 +72,22 @@ def extension(values: Sequence[int]) -> x509.ExtensionType:
     return x509.UnrecognizedExtension(OID, encode_features(values))
 
 
-def read_features(holder: x509.Certificate | x509.CertificateSigningRequest) -> tuple[int, ...] | None:
+def read_features(holder: Holder) -> tuple[int, ...] | None:
     """The promised extension numbers in the order written; None where there is no such extension.
 
     Raises FeatureError where the extension is malformed or stands twice.
     """
     if isinstance(holder, x509.Certificate):
         # A certificate that has the extension holds its OID's encoding; nearly all do not.
-        if _OID_DER not in holder.tbs_certificate_bytes:
+        if TLS_FEATURE_DER not in holder.tbs_certificate_bytes:
             return None
-    elif _OID_DER not in holder.tbs_certrequest_bytes:
+    elif TLS_FEATURE_DER not in holder.tbs_certrequest_bytes:
         return None
     try:
         value = holder.extensions.get_extension_for_oid(OID).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, KeyError, TypeError, x509.DuplicateExtension):
+    except UNREADABLE:
         return _read_hostile(holder)
     if isinstance(value, x509.TLSFeature):
         return tuple(feature.value for feature in value)
@@ -99,31 +102,19 @@ def decode_features(data: bytes) -> tuple[int, ...]:
     from asn1crypto.core import Integer, SequenceOf
 
     try:
-        return tuple(int(item.native) for item in SequenceOf.load(data, spec=Integer, strict=True))
-    except (ValueError, TypeError) as error:
-        raise FeatureError(f"The TLS Feature extension is malformed: {data[:32].hex()}.") from error
+        values = tuple(int(item.native) for item in SequenceOf.load(data, spec=Integer, strict=True))
+    except (ValueError, TypeError):
+        values = None
+    # A second encoding of the same list is BER, and two readers could then disagree on what was promised.
+    if values is None or encode_features(values) != data:
+        raise FeatureError(f"The TLS Feature extension is malformed: {data[:32].hex()}.")
+    return values
 
 
-def _read_hostile(holder: x509.Certificate | x509.CertificateSigningRequest) -> tuple[int, ...] | None:
-    from asn1crypto import csr as asn1_csr
-    from asn1crypto import x509 as asn1_x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    der = holder.public_bytes(Encoding.DER)
+def _read_hostile(holder: Holder) -> tuple[int, ...] | None:
     try:
-        if isinstance(holder, x509.Certificate):
-            extensions = list(asn1_x509.Certificate.load(der)["tbs_certificate"]["extensions"])
-        else:
-            attributes = asn1_csr.CertificationRequest.load(der)["certification_request_info"]["attributes"]
-            extensions = [
-                item
-                for attribute in attributes
-                if attribute["type"].native == "extension_request"
-                for group in attribute["values"]
-                for item in group
-            ]
-        found = [item["extn_value"].contents for item in extensions if item["extn_id"].dotted == OID.dotted_string]
-    except (ValueError, TypeError, KeyError) as error:
+        found = [each.value for each in raw_extensions(holder) if each.oid == OID.dotted_string]
+    except ExtensionsError as error:
         raise FeatureError("The extensions of this certificate cannot be read.") from error
     if len(found) > 1:
         raise FeatureError("The TLS Feature extension stands twice.")
