@@ -1,0 +1,5 @@
+"""`python -m mustaple`: the command line."""
+
+from mustaple.cli import main
+
+main()

@@ -1,0 +1,120 @@
+"""What every command shares: exit codes, files and times from the command line, complaints, JSON."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mustaple.core.errors import InputError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from certtools.chain import Chain
+
+EXIT_ACCEPTED: Final = 0
+EXIT_REFUSED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NO_ANSWER: Final = 3
+EXIT_INTERNAL: Final = 4
+
+# No certificate, chain, request or response that a command reads from a file is larger.
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    line = " ".join(message.split())
+    print(f"mustaple: {line}", file=sys.stderr)
+
+
+def read_file(path: Path, what: str, *, allow_empty: bool = False) -> bytes:
+    """The bytes of a file that the user named; `what` says in the error what it should have been.
+
+    Raises InputError where it cannot be read, is empty (unless allowed), or is larger than 16 MiB.
+    """
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"the {what} {path} is larger than {MAX_FILE_BYTES:,} bytes")
+    if not data and not allow_empty:
+        raise InputError(f"the {what} {path} is empty")
+    return data
+
+
+def read_chain(path: Path, what: str = "certificate file") -> Chain:
+    """The chain in a PEM, DER or PKCS#12 file. Raises InputError, with the file's name, where there is none."""
+    from certtools.chain import ChainError, build_chain, load_certificates
+
+    try:
+        return build_chain(load_certificates(read_file(path, what)))
+    except ChainError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_certificate(path: Path, what: str = "certificate") -> Certificate:
+    """The certificate in a file; of several, the leaf. Raises InputError, with the file's name, where there is none."""
+    return read_chain(path, what).leaf
+
+
+def parse_time(text: str | None) -> datetime:
+    """An ISO 8601 time as aware UTC; a date alone is its midnight, no zone means UTC, None and "now" are now.
+
+    Raises InputError for anything else.
+    """
+    if text is None or text == "now":
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is not a time; write it as 2026-11-22T12:00:00Z") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> timedelta:
+    """A span such as `300s`, `15m`, `12h` or `10d`; a bare number is seconds. Raises InputError otherwise."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        span = timedelta(seconds=float(number) * _UNITS[unit])
+    except (ValueError, OverflowError):
+        raise InputError(f"{text!r} is not a span of time; write it as 300s, 15m, 12h or 10d") from None
+    if span < timedelta():
+        raise InputError(f"{text!r} is negative; a span of time is not")
+    return span
+
+
+def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]:
+    """`HOST:PORT`, `[IPv6]:PORT`, or `HOST` where there is a default port.
+
+    Raises InputError for anything else, a port outside 1–65535 included.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (host.count(":") and not host.startswith("[")):
+        host, port = text, ""
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not host or any(character.isspace() or character in "/?#@" for character in host):
+        raise InputError(f"{text!r} is not HOST:PORT")
+    if not port and default_port is not None:
+        return host, default_port
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InputError(f"{text!r} is not HOST:PORT, with a port from 1 to 65535")
+    return host, int(port)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout, indented, ended by a newline."""
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,76 @@
+"""`mustaple judge`: what one OCSP response proves about one certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def judge(
+    response: Annotated[Path, typer.Argument(help="The OCSP response: DER, or - for standard input.")],
+    cert: Annotated[Path, typer.Option("--cert", help="The certificate it should speak of (PEM, DER, PKCS#12).")],
+    issuer: Annotated[Path, typer.Option("--issuer", help="The certificate whose key signed it.")],
+    at: Annotated[str | None, typer.Option("--at", help="Judge at this time (ISO 8601, UTC); default now.")] = None,
+    allow_sha1: Annotated[bool, typer.Option("--allow-sha1", help="Accept a SHA-1 signature.")] = False,
+    allow_no_next_update: Annotated[
+        bool, typer.Option("--allow-no-next-update", help="Accept an answer without nextUpdate while it is young.")
+    ] = False,
+    require_nocheck: Annotated[
+        bool, typer.Option("--require-nocheck", help="Refuse a delegated signer without id-pkix-ocsp-nocheck.")
+    ] = False,
+    trusted_responder: Annotated[
+        list[Path] | None, typer.Option("--trusted-responder", help="A signer accepted for every issuer.")
+    ] = None,
+    max_age: Annotated[str, typer.Option("--max-age", help="How long after thisUpdate it may serve.")] = "10d",
+    skew: Annotated[str, typer.Option("--skew", help="How far clocks may be apart.")] = "60s",
+    json: Annotated[bool, typer.Option("--json", help="Print the judgement as JSON.")] = False,
+) -> None:
+    """Judge an OCSP response by every rule of RFC 6960. Exit 0: good; 1: anything else; 2: usage.
+
+    The issuer need not be self-signed, and whether the certificate has expired is not asked here.
+
+    Example: mustaple judge staple.der --cert chain.pem --issuer ca.pem --at 2026-06-01
+    """
+    from certtools.chain import Link, name_of, signed_by
+    from mustaple.cli.common import (
+        EXIT_REFUSED,
+        parse_duration,
+        parse_time,
+        print_json,
+        read_certificate,
+        read_file,
+    )
+    from mustaple.core.errors import InputError
+    from mustaple.core.ocsp import judge as judge_response
+    from mustaple.core.policy import NoNextUpdate, Rules, UncheckedDelegate, WeakSignature
+    from mustaple.core.verdict import Source, Status
+
+    moment = parse_time(at)
+    link = Link(read_certificate(cert), read_certificate(issuer, "issuer certificate"))
+    if not signed_by(link.subject, link.issuer):
+        raise InputError(f"{name_of(link.issuer)} ({issuer}) did not sign {name_of(link.subject)} ({cert})")
+    rules = Rules(
+        skew=parse_duration(skew),
+        max_age=parse_duration(max_age),
+        weak_signature=WeakSignature.ALLOW_SHA1 if allow_sha1 else WeakSignature.REFUSE,
+        unchecked_delegate=UncheckedDelegate.REFUSE if require_nocheck else UncheckedDelegate.ACCEPT,
+        no_next_update=NoNextUpdate.BY_AGE if allow_no_next_update else NoNextUpdate.REFUSE,
+        trusted_responders=tuple(read_certificate(path, "responder certificate") for path in trusted_responder or ()),
+    )
+    data = read_file(response, "OCSP response", allow_empty=True)
+    judgement = judge_response(data, link, moment, rules, source=Source.OCSP, origin=str(response))
+    if json:
+        from mustaple.report.verdict_json import judgement_json
+
+        print_json({"certificate": name_of(link.subject), **judgement_json(judgement)})
+    else:
+        from mustaple.report.verdict_text import judgement_text
+
+        typer.echo(judgement_text(judgement, name_of(link.subject), moment))
+    if judgement.status is not Status.GOOD:
+        raise typer.Exit(EXIT_REFUSED)
