@@ -1,4 +1,4 @@
-"""The command line: parse, call, print, exit. No decisions."""
+"""The command line: parse, call, print, exit, and no decisions."""
 
 from __future__ import annotations
 
