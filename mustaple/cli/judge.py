@@ -45,15 +45,12 @@ def judge(
         read_certificate,
         read_file,
     )
-    from mustaple.core.errors import InputError
     from mustaple.core.ocsp import judge as judge_response
     from mustaple.core.policy import NoNextUpdate, Rules, UncheckedDelegate, WeakSignature
-    from mustaple.core.verdict import Source, Status
+    from mustaple.core.verdict import Code, Judgement, Reason, Source, Status
 
     moment = parse_time(at)
     link = Link(read_certificate(cert), read_certificate(issuer, "issuer certificate"))
-    if not signed_by(link.subject, link.issuer):
-        raise InputError(f"{name_of(link.issuer)} ({issuer}) did not sign {name_of(link.subject)} ({cert})")
     rules = Rules(
         skew=parse_duration(skew),
         max_age=parse_duration(max_age),
@@ -64,6 +61,10 @@ def judge(
     )
     data = read_file(response, "OCSP response", allow_empty=True)
     judgement = judge_response(data, link, moment, rules, source=Source.OCSP, origin=str(response))
+    if not signed_by(link.subject, link.issuer):
+        said = f"{name_of(link.issuer)} ({issuer}) did not sign {name_of(link.subject)} ({cert})"
+        reasons = (Reason(Code.PATH_INVALID, said), *judgement.reasons)
+        judgement = Judgement(Status.UNUSABLE, Source.OCSP, str(response), link.fingerprint, reasons)
     if json:
         from mustaple.report.verdict_json import judgement_json
 
