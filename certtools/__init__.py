@@ -1,4 +1,4 @@
-"""Certificates themselves: chains, the TLS feature extension, an authority, forged answers; it imports nothing of mustaple."""
+"""Certificates themselves: chains, TLS Feature, an authority, forged answers; it imports nothing of mustaple."""
 
 from __future__ import annotations
 
