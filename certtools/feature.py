@@ -20,7 +20,7 @@ OID = TLS_FEATURE
 class Feature(enum.IntEnum):
     """TLS extension numbers that a feature list may promise (RFC 7633 §4.1)."""
 
-    STATUS_REQUEST = 5  # RFC 6066 §8, and RFC 9846 §4.4.2.1 on every certificate
+    STATUS_REQUEST = 5  # RFC 6066 §8, and RFC 9846 §4.5.1.1 on every certificate
     STATUS_REQUEST_V2 = 17  # RFC 6961 §2.2: TLS 1.2 only, and history since RFC 9846
 
 

@@ -25,7 +25,7 @@ _SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _CERTIFICATE_REQUEST = 2, 8,
 _SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE, _CERTIFICATE_STATUS = 12, 14, 22
 _SUPPORTED_VERSIONS = 43
 _TLS12, _TLS13 = 0x0303, 0x0304
-# The random of a HelloRetryRequest (RFC 9846 §4.1.3): it looks like a ServerHello otherwise.
+# The random of a HelloRetryRequest (RFC 9846 §4.2.3): it looks like a ServerHello otherwise.
 _HELLO_RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 
 

@@ -51,7 +51,7 @@ def _check_signature(case: Case) -> Reason | None:
 
 
 def _check_signature_algorithm(case: Case) -> Reason | None:
-    """No signature that can be forged: SHA-1 by policy, MD5 and short RSA keys never (RFC 9919 §3.2.1)."""
+    """No signature that can be forged: SHA-1 by policy, MD5 and short RSA keys never (RFC 6960 §5.1.1)."""
     found = strength(case.response)
     if found is Strength.BROKEN or (
         found is Strength.SHA1 and case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
@@ -76,7 +76,7 @@ def _algorithm(signed: ocsp.OCSPResponse | x509.Certificate) -> str:
 
 
 def _check_responder_id(case: Case) -> Reason | None:
-    """The responderID must be that of the signer (RFC 6960 §3.2 (3))."""
+    """The responderID must be that of the signer (RFC 6960 §4.2.2.3)."""
     if case.signer is not None and not case.signer_is_named:
         return Reason(Code.RESPONDER_ID_MISMATCH, f"{name_of(case.signer)} signed it under another's responderID")
     return None
@@ -167,7 +167,7 @@ def _check_contradiction(case: Case) -> Reason | None:
 
 
 def _check_critical_extensions(case: Case) -> Reason | None:
-    """An extension that is critical and not understood makes the answer unusable (RFC 5280 §4.2)."""
+    """An extension that is critical and not understood makes the answer unusable (RFC 6960 §4.4)."""
     for oid in _critical_extensions(case):
         if oid not in _UNDERSTOOD:
             return Reason(Code.CRITICAL_EXTENSION, f"the extension {oid} is critical and unknown here")

@@ -80,12 +80,12 @@ class Code(enum.Enum):
                     Alert.BAD_CERTIFICATE)
     NAME_MISMATCH = ("name-mismatch", 2, "RFC 9525 §6", "connect by a name that the certificate holds, or use --sni",
                      Alert.BAD_CERTIFICATE)
-    NO_CHAIN = ("no-chain", 3, "RFC 9846 §4.5.2", "connect anew: a resumed session proves nothing",
+    NO_CHAIN = ("no-chain", 3, "RFC 9846 §2.2", "connect anew: a resumed session proves nothing",
                 Alert.HANDSHAKE_FAILURE)
-    NOTHING_TO_CHECK = ("nothing-to-check", 4, "RFC 7633 §4.3.3",
+    NOTHING_TO_CHECK = ("nothing-to-check", 4, "RFC 5280 §6.1",
                         "trust the certificate's issuer, not the certificate itself")
     # TLS Feature
-    FEATURE_MALFORMED = ("feature-malformed", 5, "RFC 7633 §4.1", "issue the certificate again",
+    FEATURE_MALFORMED = ("feature-malformed", 5, "RFC 7633 §4", "issue the certificate again",
                          Alert.BAD_CERTIFICATE)
     FEATURE_NOT_INHERITED = ("feature-not-inherited", 6, "RFC 7633 §4.2.2",
                              "issue the certificate with every feature of its CA", Alert.BAD_CERTIFICATE)
@@ -94,7 +94,7 @@ class Code(enum.Enum):
     # what is absent
     PROMISE_BROKEN = ("promise-broken", 40, "RFC 7633 §4.3.3", "make the server staple; see `mustaple fetch`")
     NO_STAPLE = ("no-staple", 90, "RFC 6066 §8", "make the server staple this certificate")
-    UNREACHABLE = ("unreachable", 91, "RFC 6960 §3.2", "see that the responder answers at this address")
+    UNREACHABLE = ("unreachable", 91, "RFC 6960 §5", "see that the responder answers at this address")
     NO_URL = ("no-url", 92, "RFC 6960 §3.1", "issue the certificate with an OCSP URL, or name one")
     WRONG_CARRIER = ("wrong-carrier", 41, "RFC 7633 §4.3.3", "answer with the extension the certificate promises")
     # a response nobody can read
@@ -105,13 +105,13 @@ class Code(enum.Enum):
     RESPONSE_TYPE = ("response-type", 14, "RFC 6960 §4.2.1", "ask for id-pkix-ocsp-basic")
     # who said it
     BAD_SIGNATURE = ("bad-signature", 15, "RFC 6960 §3.2 (2)", "fetch it again from the CA's responder")
-    WEAK_SIGNATURE = ("weak-signature", 16, "RFC 9919 §3.2.1", "have the responder sign with SHA-256 or better")
+    WEAK_SIGNATURE = ("weak-signature", 16, "RFC 6960 §5.1.1", "have the responder sign with SHA-256 or better")
     UNAUTHORIZED_RESPONDER = ("unauthorized-responder", 17, "RFC 6960 §4.2.2.2",
                               "the signer must be the issuer, or hold its OCSPSigning certificate")
     DELEGATE_EXPIRED = ("delegate-expired", 18, "RFC 6960 §4.2.2.2", "renew the responder's certificate")
     DELEGATE_UNCHECKED = ("delegate-unchecked", 19, "RFC 6960 §4.2.2.2.1",
                           "issue the responder's certificate with id-pkix-ocsp-nocheck")
-    RESPONDER_ID_MISMATCH = ("responder-id-mismatch", 20, "RFC 6960 §3.2 (3)",
+    RESPONDER_ID_MISMATCH = ("responder-id-mismatch", 20, "RFC 6960 §4.2.2.3",
                              "the responderID must be that of the signer")
     # of whom
     OTHER_CERTIFICATE = ("other-certificate", 21, "RFC 6960 §3.2 (1)",
@@ -119,16 +119,16 @@ class Code(enum.Enum):
     CERT_ID_HASH = ("cert-id-hash", 22, "RFC 6960 §4.1.1", "use SHA-1 or SHA-256 in the CertID")
     CONTRADICTION = ("contradiction", 23, "RFC 6960 §4.2.2.3",
                      "the response holds different statuses for one certificate")
-    CRITICAL_EXTENSION = ("critical-extension", 24, "RFC 5280 §4.2", "the responder must not demand what is unknown")
+    CRITICAL_EXTENSION = ("critical-extension", 24, "RFC 6960 §4.4", "the responder must not demand what is unknown")
     NONCE_MISMATCH = ("nonce-mismatch", 25, "RFC 9654 §2.1", "somebody replays an old answer")
     # when
-    NOT_YET_VALID = ("not-yet-valid", 26, "RFC 6960 §3.2 (5)", "see the clocks of responder and client")
+    NOT_YET_VALID = ("not-yet-valid", 26, "RFC 6960 §4.2.2.1", "see the clocks of responder and client")
     EXPIRED = ("expired", 27, "RFC 6960 §3.2 (6)", "fetch a fresh response; the server did not refresh in time")
     INVERTED_WINDOW = ("inverted-window", 28, "RFC 6960 §4.2.2.1", "nextUpdate must not precede thisUpdate")
-    NO_NEXT_UPDATE = ("no-next-update", 29, "RFC 9919 §3.2.3", "have the responder set nextUpdate")
+    NO_NEXT_UPDATE = ("no-next-update", 29, "RFC 9919 §5", "have the responder set nextUpdate")
     TOO_OLD = ("too-old", 31, "RFC 6960 §3.2 (5)", "fetch a fresh response, or allow a greater age")
     # the carriage
-    WIRE = ("wire", 9, "RFC 9846 §4.4.2.1", "the server's handshake does not carry a readable staple")
+    WIRE = ("wire", 9, "RFC 9846 §4.5.1.1", "the server's handshake does not carry a readable staple")
 
 
 @dataclass(frozen=True, slots=True)
