@@ -1,0 +1,203 @@
+"""One question over HTTP as a value without I/O: what to send, which answers to take, when to give up."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from mustaple.core.errors import InputError, NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from certtools.chain import Link
+
+OCSP_REQUEST: Final = "application/ocsp-request"  # RFC 6960 App. A.1 and C.1
+OCSP_RESPONSE: Final = "application/ocsp-response"
+MAX_OCSP_BYTES: Final = 64 * 1024
+MAX_CRL_BYTES: Final = 16 * 1024 * 1024
+MAX_GET_URL: Final = 255  # bytes, scheme and host included (RFC 9919 §6, before it RFC 5019 §5)
+MAX_REDIRECTS: Final = 3
+NONCE_BYTES: Final = 32  # RFC 9654 §2.1: clients should send 32; 1 to 128 are allowed
+MAX_NONCE_BYTES: Final = 128
+
+_CACHING: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified"})
+_SAME_AGAIN: Final = frozenset({301, 302, 307, 308})  # 303 sends to a page about the answer, not to the answer
+_NO_GET_HERE: Final = frozenset({405, 501})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came back, not judged: `body` is DER if the server is honest.
+
+    `url` is the address that was asked, as the certificate names it; `redirects` are those it led to. `headers`
+    are the ones that matter to caches (RFC 9111), names in lower case. `elapsed` is in seconds.
+    """
+
+    body: bytes
+    url: str
+    method: str
+    status_code: int
+    headers: Mapping[str, str]
+    elapsed: float
+    redirects: tuple[str, ...] = ()
+
+
+def ocsp_request(link: Link, algorithm: hashes.HashAlgorithm | None = None, nonce: bytes | None = None) -> bytes:
+    """The OCSPRequest for one certificate, DER (RFC 6960 §4.1.1).
+
+    SHA-1 names the issuer in the CertID unless `algorithm` says otherwise: every responder knows it, while RFC 9919
+    §3.1.1 asks new clients for SHA-256. It only names; nothing rests on its strength. Raises InputError for a nonce
+    that is not 1 to 128 bytes long (RFC 9654 §2.1).
+    """
+    builder = ocsp.OCSPRequestBuilder().add_certificate(
+        link.subject,
+        link.issuer,
+        hashes.SHA1() if algorithm is None else algorithm,
+    )
+    if nonce is not None:
+        if not 1 <= len(nonce) <= MAX_NONCE_BYTES:
+            raise InputError(f"A nonce has 1 to {MAX_NONCE_BYTES} bytes, not {len(nonce)} (RFC 9654 §2.1).")
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+    return builder.build().public_bytes(Encoding.DER)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, its redirects and its answer. Feed it `head()` and `feed()`; then `finish()` is what was fetched.
+
+    `method`, `url`, `headers` and `content` are what to send next. Every refusal is a NetworkError whose one
+    sentence names the address.
+    """
+
+    asked: str
+    what: str
+    media_type: str | None
+    max_bytes: int
+    request: bytes | None = None
+    method: str = "GET"
+    url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    _status: int = 0
+    _kept: dict[str, str] = field(default_factory=dict)
+    _chunks: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _redirects: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _check_url(self.asked, self.asked)
+        # Compression would let a small answer unpack into a large one, and DER gains nothing by it.
+        self.headers = {"Accept": self.media_type or "*/*", "Accept-Encoding": "identity", "User-Agent": "mustaple"}
+        self.url = self.asked
+        if self.request is not None:
+            get = get_url(self.asked, self.request)
+            if get is None:
+                self._post()
+            else:
+                self.url = get
+
+    def _post(self) -> None:
+        self.method = "POST"
+        self.url = self.asked
+        self.content = self.request
+        self.headers["Content-Type"] = OCSP_REQUEST
+
+    @property
+    def name(self) -> str:
+        """The address as errors show it: printable, and short."""
+        return _shown(self.asked)
+
+    def head(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Take the status line and the headers (names in lower case): True to read the body, False to ask again."""
+        if status in _SAME_AGAIN and headers.get("location"):
+            self._redirect(headers["location"])
+            return False
+        if status in _NO_GET_HERE and self.method == "GET" and self.request is not None:
+            self._post()  # GET is for the responder to offer or not (RFC 6960 App. A.1)
+            return False
+        if status != HTTPStatus.OK:
+            raise NetworkError(f"{self.name} answered HTTP {status}{_phrase(status)}, not {self.what}.")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise NetworkError(f"{self.name} answered in an encoding that nobody asked for.")
+        said = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self.media_type is not None and said != self.media_type:
+            raise NetworkError(f"{self.name} answered with {_shown(said) or 'no content type'}, not {self.media_type}.")
+        length = headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > self.max_bytes:
+            raise self._oversized()
+        self._status = status
+        self._kept = {name: value for name, value in headers.items() if name in _CACHING}
+        return True
+
+    def _redirect(self, location: str) -> None:
+        target = urljoin(self.url, location)
+        if len(self._redirects) == MAX_REDIRECTS:
+            raise NetworkError(f"{self.name} redirects more than {MAX_REDIRECTS} times.")
+        _check_url(target, f"{self.name}, redirecting to {_shown(target)},")
+        self._redirects.append(target)
+        self.url = target
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        self._size += len(chunk)
+        if self._size > self.max_bytes:
+            raise self._oversized()
+        self._chunks.append(chunk)
+
+    def _oversized(self) -> NetworkError:
+        return NetworkError(f"{self.name} answered with more than {self.max_bytes:,} bytes, too many for {self.what}.")
+
+    def finish(self, elapsed: float) -> Fetched:
+        """What was fetched, once the body has ended; `elapsed` is in seconds."""
+        if not self._size:
+            raise NetworkError(f"{self.name} answered with nothing.")
+        body = b"".join(self._chunks)
+        return Fetched(body, self.asked, self.method, self._status, self._kept, elapsed, tuple(self._redirects))
+
+
+def get_url(base: str, request: bytes) -> str | None:
+    """The URL that asks by GET (RFC 6960 App. A.1), or None where it takes a POST.
+
+    That is a URL of more than 255 bytes (RFC 9919 §6), and one with a query, which a path cannot be added to.
+    """
+    if urlsplit(base).query:
+        return None
+    url = f"{base.rstrip('/')}/{quote(base64.b64encode(request).decode(), safe='')}"
+    return url if len(url.encode()) <= MAX_GET_URL else None
+
+
+def _check_url(url: str, name: str) -> None:
+    """Raises NetworkError for an address that no request should go to: a certificate may hold any text."""
+    name = _shown(name)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a property that raises
+    except ValueError:
+        raise NetworkError(f"{name} is not a URL.") from None
+    if parts.scheme.lower() not in {"http", "https"}:
+        raise NetworkError(f"{name} is not an http or https URL.")
+    if parts.username is not None or parts.password is not None:
+        raise NetworkError(f"The URL at {parts.hostname!r} holds a user name or password, which is not sent.")
+    if not parts.hostname or any(not character.isprintable() or character == " " for character in url):
+        raise NetworkError(f"{name} is not a URL that can be asked.")
+
+
+def _shown(text: str) -> str:
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= 120 else printable[:117] + "..."
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
