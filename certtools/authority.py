@@ -73,6 +73,7 @@ class _Profile:
     path_length: int | None = None
     purposes: tuple[x509.ObjectIdentifier, ...] = ()
     nocheck: bool = False
+    digital_signature: bool = True
     ocsp_urls: Sequence[str] = ()
     crl_urls: Sequence[str] = ()
 
@@ -105,7 +106,7 @@ class Authority:
     @classmethod
     def root(
         cls,
-        name: str = "mustaple test root",
+        name: str | x509.Name = "mustaple test root",
         *,
         not_before: datetime,
         not_after: datetime,
@@ -123,7 +124,7 @@ class Authority:
 
     def intermediate(
         self,
-        name: str = "mustaple test CA",
+        name: str | x509.Name = "mustaple test CA",
         *,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
@@ -204,16 +205,19 @@ class Authority:
         key: PrivateKey | KeyKind | str = KeyKind.EC_P256,
         purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.OCSP_SIGNING,),
         nocheck: bool = True,
+        digital_signature: bool = True,
         features: Sequence[int] | None = None,
         serial_number: int | None = None,
     ) -> Issued:
         """A delegated responder for this CA's certificates (RFC 6960 §4.2.2.2), 14 days long unless told otherwise.
 
-        It carries id-kp-OCSPSigning and id-pkix-ocsp-nocheck (§4.2.2.2.1); `purposes` and `nocheck` take them
-        away, for the sake of those who test that a client minds.
+        It carries id-kp-OCSPSigning and id-pkix-ocsp-nocheck (§4.2.2.2.1); `purposes`, `nocheck` and
+        `digital_signature` (keyUsage) take them away, for those who test that a client minds.
         """
         key = _key(key)
-        profile = _Profile(features=features, purposes=tuple(purposes), nocheck=nocheck)
+        profile = _Profile(
+            features=features, purposes=tuple(purposes), nocheck=nocheck, digital_signature=digital_signature
+        )
         not_after = not_after if not_after is not None else not_before + OCSP_SIGNER_LIFETIME
         subject = _subject(name if name is not None else f"{_common_name(self.certificate)} OCSP"[:MAX_COMMON_NAME])
         builder = self._builder(subject, key.public_key(), not_before, not_after, serial_number)
@@ -310,7 +314,9 @@ def _key(key: PrivateKey | KeyKind | str) -> PrivateKey:
     return generate_key(key) if isinstance(key, str) else key
 
 
-def _subject(name: str) -> x509.Name:
+def _subject(name: str | x509.Name) -> x509.Name:
+    if isinstance(name, x509.Name):
+        return name
     if not 0 < len(name) <= MAX_COMMON_NAME:
         raise AuthorityError(f"A common name has 1 to {MAX_COMMON_NAME} characters; {name[:80]!r} has {len(name)}.")
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -372,7 +378,7 @@ def _extensions(
     public_key: CertificatePublicKeyTypes, profile: _Profile, issuer: x509.Certificate | None
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     yield x509.BasicConstraints(ca=profile.ca, path_length=profile.path_length), True
-    yield _key_usage(public_key, ca=profile.ca), True
+    yield _key_usage(public_key, profile), True
     if profile.purposes:
         yield x509.ExtendedKeyUsage(profile.purposes), False
     yield x509.SubjectKeyIdentifier.from_public_key(public_key), False
@@ -393,16 +399,16 @@ def _extensions(
         ), False
 
 
-def _key_usage(public_key: CertificatePublicKeyTypes, *, ca: bool) -> x509.KeyUsage:
+def _key_usage(public_key: CertificatePublicKeyTypes, profile: _Profile) -> x509.KeyUsage:
     # A CA signs OCSP responses itself where no signer is delegated, hence its digitalSignature bit.
     return x509.KeyUsage(
-        digital_signature=True,
+        digital_signature=profile.digital_signature,
         content_commitment=False,
-        key_encipherment=not ca and isinstance(public_key, rsa.RSAPublicKey),
+        key_encipherment=not profile.ca and isinstance(public_key, rsa.RSAPublicKey),
         data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
+        key_agreement=not profile.digital_signature,
+        key_cert_sign=profile.ca,
+        crl_sign=profile.ca,
         encipher_only=False,
         decipher_only=False,
     )

@@ -1,0 +1,85 @@
+"""Certificate revocation lists: honest ones from the register's entries, and any other by fields and signer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certtools.extensions import find_extension
+from certtools.keys import signature_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from certtools.forge.signing import Signer
+
+AGE: Final = timedelta(hours=1)
+LIFETIME: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """One entry of a CRL (RFC 5280 §5.3). `revocation_time` is aware; `extensions` come with their critical flag."""
+
+    serial_number: int
+    revocation_time: datetime
+    reason: x509.ReasonFlags | None = None
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = ()
+
+
+def crl(
+    signer: Signer,
+    revoked: Iterable[Revoked] = (),
+    *,
+    this_update: datetime,
+    next_update: datetime,
+    number: int,
+    issuer: x509.Name | None = None,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+) -> bytes:
+    """A CRL in DER with AKI and cRLNumber (RFC 5280 §5.2), signed with the signer's key.
+
+    `issuer` replaces the signer's name; `extensions` are further ones with their critical flag. Times are aware.
+    """
+    key = signer.key
+    own = find_extension(signer.certificate, x509.SubjectKeyIdentifier) or x509.SubjectKeyIdentifier.from_public_key(
+        key.public_key()
+    )
+    said: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), False),
+        (x509.CRLNumber(number), False),
+        *extensions,
+    ]
+    builder = x509.CertificateRevocationListBuilder(
+        issuer_name=issuer if issuer is not None else signer.certificate.subject,
+        last_update=_naive(this_update),
+        next_update=_naive(next_update),
+        # All at once: the builder copies its list for every entry added singly.
+        revoked_certificates=list(map(_entry, revoked)),
+    )
+    for value, critical in said:
+        builder = builder.add_extension(value, critical=critical)
+    return builder.sign(key, signature_hash(key)).public_bytes(Encoding.DER)
+
+
+def _entry(revoked: Revoked) -> x509.RevokedCertificate:
+    builder = (
+        x509.RevokedCertificateBuilder()
+        .serial_number(revoked.serial_number)
+        .revocation_date(revoked.revocation_time)
+    )
+    # An entry whose reason is unspecified says none (RFC 5280 §5.3.1).
+    if revoked.reason is not None and revoked.reason is not x509.ReasonFlags.unspecified:
+        builder = builder.add_extension(x509.CRLReason(revoked.reason), critical=False)
+    for value, critical in revoked.extensions:
+        builder = builder.add_extension(value, critical=critical)
+    return builder.build()
+
+
+def _naive(moment: datetime) -> datetime:
+    # The builder's constructor, unlike its methods, takes naive UTC only.
+    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0)

@@ -1,0 +1,69 @@
+"""What many tests share: one fixed moment, and one authority with a chain below it. Add here only what is shared."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+
+from certtools.authority import Authority, Issued
+from certtools.chain import Chain, Link
+from certtools.forge import Scene
+
+AT: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
+OCSP_URL: Final = "http://127.0.0.1:2560"
+
+
+@pytest.fixture(scope="session")
+def at() -> datetime:
+    """The moment at which everything is judged: 2026-06-01 12:00 UTC."""
+    return AT
+
+
+@pytest.fixture(scope="session")
+def root() -> Authority:
+    """An EC root, valid a month before AT and ten years after."""
+    return Authority.root("test root", not_before=AT - timedelta(days=30), not_after=AT + timedelta(days=3650))
+
+
+@pytest.fixture(scope="session")
+def intermediate(root: Authority) -> Authority:
+    """The CA below the root, which issues the leaves."""
+    return root.intermediate("test CA", ocsp_urls=[OCSP_URL])
+
+
+@pytest.fixture(scope="session")
+def leaf(intermediate: Authority) -> Issued:
+    """A must-staple certificate for localhost and 127.0.0.1."""
+    return intermediate.leaf(["localhost", "127.0.0.1"], ocsp_urls=[OCSP_URL])
+
+
+@pytest.fixture(scope="session")
+def chain(leaf: Issued) -> Chain:
+    """leaf → test CA → test root; `chain.links[0]` is the leaf's."""
+    return leaf.as_chain()
+
+
+@pytest.fixture(scope="session")
+def other(intermediate: Authority) -> Issued:
+    """Another must-staple certificate of the same CA, for other.example."""
+    return intermediate.leaf(["other.example"], ocsp_urls=[OCSP_URL])
+
+
+@pytest.fixture(scope="session")
+def rogue() -> Authority:
+    """An authority that nobody trusts."""
+    return Authority.root("rogue root", not_before=AT - timedelta(days=30), not_after=AT + timedelta(days=3650))
+
+
+@pytest.fixture(scope="session")
+def scene(chain: Chain, intermediate: Authority, other: Issued, rogue: Authority) -> Scene:
+    """The leaf on trial at AT, for `certtools.forge.MUTATIONS`."""
+    return Scene(
+        link=chain.links[0],
+        issuer=intermediate,
+        other=Link(other.certificate, intermediate.certificate),
+        rogue=rogue,
+        at=AT,
+    )
