@@ -98,7 +98,7 @@ def within(name: str, places: tuple[str, ...]) -> bool:
 def imports(module: Module, known: frozenset[str]) -> Iterator[tuple[str, int]]:
     """Every import wherever it stands: at the top, in a function, under TYPE_CHECKING, or by a constant name.
 
-    `from package import name` gives `package.name`, but only `package` where that is ours and `name` is no module of it.
+    `from package import name` gives `package.name`, or `package` alone where that is ours and `name` no module of it.
     """
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):

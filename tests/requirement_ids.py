@@ -47,7 +47,7 @@ def requirements(notes: Path) -> list[Requirement]:
 
 
 def markers(tests: Path) -> list[Marker]:
-    """Every id named by a `requirement` marker in the test files of this folder: on a function, class, module or param."""
+    """Every id named by a `requirement` marker in this folder's files: on a function, a class, a module or a param."""
     found = []
     for path in sorted(tests.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -66,35 +66,38 @@ def _is_marker(function: ast.expr) -> bool:
 
 def problems(notes: Path, tests: Path) -> Iterator[str]:
     """Each break of the convention, in words."""
-    known: dict[str, Requirement] = {}
+    known: set[str] = set()
     for requirement in requirements(notes):
         where = f"{requirement.note.name}: {requirement.id}"
-        parts = ID.fullmatch(requirement.id)
-        if parts is None:
-            yield f"{where} is no id of the form RFC6960-4.2.2.2-1"
-        elif parts["rfc"] != requirement.note.stem:
-            yield f"{where} belongs in {parts['rfc']}.md"
         if requirement.id in known:
             yield f"{where} is defined twice"
-        if not requirement.asks:
-            yield f"{where} does not say what it asks"
-        if not requirement.kept_by:
-            yield f"{where} does not say what keeps it"
-        for name in requirement.kept_by:
-            if not resolves(name):
-                yield f"{where} is kept by {name}, which is not there"
-        known[requirement.id] = requirement
-    tested = set()
-    for marker in markers(tests):
+        known.add(requirement.id)
+        for said in _wrong_with(requirement):
+            yield f"{where} {said}"
+    tested = markers(tests)
+    for marker in tested:
         where = f"{marker.path.name}:{marker.line}"
         if marker.id is None:
             yield f"{where}: a requirement marker takes ids as plain strings"
         elif marker.id not in known:
             yield f"{where}: no note defines {marker.id}"
-        tested.add(marker.id)
-    for name, requirement in known.items():
-        if name not in tested:
-            yield f"{requirement.note.name}: no test carries {name}"
+    for name in sorted(known - {marker.id for marker in tested}):
+        yield f"no test carries {name}"
+
+
+def _wrong_with(requirement: Requirement) -> Iterator[str]:
+    parts = ID.fullmatch(requirement.id)
+    if parts is None:
+        yield "is no id of the form RFC6960-4.2.2.2-1"
+    elif parts["rfc"] != requirement.note.stem:
+        yield f"belongs in {parts['rfc']}.md"
+    if not requirement.asks:
+        yield "does not say what it asks"
+    if not requirement.kept_by:
+        yield "does not say what keeps it"
+    for name in requirement.kept_by:
+        if not resolves(name):
+            yield f"is kept by {name}, which is not there"
 
 
 def resolves(name: str) -> bool:
