@@ -1,4 +1,7 @@
-"""What many tests share: one fixed moment, and one authority with a chain below it. Add here only what is shared."""
+"""What many tests share: one fixed moment, and one authority with a chain below it.
+
+Add here only what is shared.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
+from peers import pytest_runtest_setup  # noqa: F401  pytest finds the hook here
 
 from certtools.authority import Authority, Issued
 from certtools.chain import Chain, Link
@@ -41,7 +45,7 @@ def leaf(intermediate: Authority) -> Issued:
 
 @pytest.fixture(scope="session")
 def chain(leaf: Issued) -> Chain:
-    """leaf → test CA → test root; `chain.links[0]` is the leaf's."""
+    """Leaf → test CA → test root; `chain.links[0]` is the leaf's."""
     return leaf.as_chain()
 
 
