@@ -1,4 +1,4 @@
-"""Forged evidence: OCSP responses and CRLs, honest and dishonest, and every dishonesty by name. Never for clients."""
+"""Forged evidence: OCSP responses and CRLs, honest and dishonest, and every dishonesty by name; never for clients."""
 
 from __future__ import annotations
 
