@@ -63,7 +63,8 @@ def said(folder: Path, note: str, test: str) -> list[str]:
 def test_every_requirement_is_kept_and_tested() -> None:
     assert requirements(NOTES)
     assert markers(ROOT / "tests")
-    assert not "\n".join(problems(NOTES, ROOT / "tests"))
+    found = list(problems(NOTES, ROOT / "tests"))
+    assert not found, "\n".join(found)
 
 
 def test_a_note_and_its_test_that_keep_the_convention_are_not_flagged(tmp_path: Path) -> None:
