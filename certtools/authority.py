@@ -1,4 +1,4 @@
-"""A certificate authority in memory: root, intermediates, leaves, OCSP signers and signed requests, all at given times."""
+"""A certificate authority in memory: roots, intermediates, leaves, OCSP signers, signed requests, at given times."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Authority:
 
     @property
     def path(self) -> tuple[x509.Certificate, ...]:
-        """This CA's certificate and those above it, up to the root."""
+        """The CA's certificate and those above it, up to the root."""
         return (self.certificate, *(self.parent.path if self.parent is not None else ()))
 
     def as_chain(self) -> Chain:
@@ -137,9 +137,7 @@ class Authority:
     ) -> Authority:
         """A CA below this one. The URLs are where *its own* status is told, so they belong to this CA's responder."""
         key = _key(key)
-        profile = _Profile(
-            features=features, ca=True, path_length=path_length, ocsp_urls=ocsp_urls, crl_urls=crl_urls
-        )
+        profile = _Profile(features=features, ca=True, path_length=path_length, ocsp_urls=ocsp_urls, crl_urls=crl_urls)
         builder = self._builder(_subject(name), key.public_key(), not_before, not_after, serial_number)
         return Authority(_sign(builder, key.public_key(), profile, self.key, self.certificate), key, self)
 
@@ -163,7 +161,7 @@ class Authority:
         key = _key(key)
         profile = _leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
         certificate = self._end_entity(
-            general_names(names), key.public_key(), profile, not_before, not_after, serial_number
+            general_names(names), key.public_key(), profile, (not_before, not_after), serial_number
         )
         return Issued(certificate, (certificate, *self.path), key)
 
@@ -193,7 +191,7 @@ class Authority:
         wanted = general_names(names) if names is not None else requested_names(csr)
         public_key = csr.public_key()
         profile = _leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
-        certificate = self._end_entity(wanted, public_key, profile, not_before, not_after, serial_number)
+        certificate = self._end_entity(wanted, public_key, profile, (not_before, not_after), serial_number)
         return Signed(certificate, (certificate, *self.path))
 
     def ocsp_signer(
@@ -229,15 +227,14 @@ class Authority:
         names: tuple[x509.GeneralName, ...],
         public_key: CertificatePublicKeyTypes,
         profile: _Profile,
-        not_before: datetime | None,
-        not_after: datetime | None,
+        validity: tuple[datetime | None, datetime | None],
         serial_number: int | None,
     ) -> x509.Certificate:
         first = str(names[0].value)
         # A first name too long for a common name leaves the subject empty, and then the SAN is critical
         # (RFC 5280 §4.2.1.6).
         subject = _subject(first) if len(first) <= MAX_COMMON_NAME else x509.Name([])
-        builder = self._builder(subject, public_key, not_before, not_after, serial_number)
+        builder = self._builder(subject, public_key, *validity, serial_number)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
         return _sign(builder, public_key, profile, self.key, self.certificate)
 
@@ -342,7 +339,7 @@ def _builder(
 ) -> x509.CertificateBuilder:
     start, end = _utc(not_before), _utc(not_after)
     if start > end:
-        raise AuthorityError(f"The validity would end ({end:%Y-%m-%d %H:%M}) before it starts ({start:%Y-%m-%d %H:%M}).")
+        raise AuthorityError(f"It would expire ({end:%Y-%m-%d %H:%M}) before it begins ({start:%Y-%m-%d %H:%M}).")
     serial = serial_number if serial_number is not None else x509.random_serial_number()
     return (
         x509.CertificateBuilder()
@@ -389,14 +386,21 @@ def _extensions(
     if profile.features is not None:
         yield extension(profile.features), False
     if profile.ocsp_urls:
-        yield x509.AuthorityInformationAccess(
-            x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
-            for url in profile.ocsp_urls
-        ), False
+        yield (
+            x509.AuthorityInformationAccess(
+                x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+                for url in profile.ocsp_urls
+            ),
+            False,
+        )
     if profile.crl_urls:
-        yield x509.CRLDistributionPoints(
-            x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in profile.crl_urls
-        ), False
+        yield (
+            x509.CRLDistributionPoints(
+                x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+                for url in profile.crl_urls
+            ),
+            False,
+        )
 
 
 def _key_usage(public_key: CertificatePublicKeyTypes, profile: _Profile) -> x509.KeyUsage:

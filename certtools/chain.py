@@ -149,9 +149,7 @@ def load_certificates(data: bytes, password: bytes | None = None) -> list[x509.C
         return load_pkcs12(data, password)[1]
 
 
-def load_pkcs12(
-    data: bytes, password: bytes | None
-) -> tuple[PrivateKeyTypes | None, list[x509.Certificate]]:
+def load_pkcs12(data: bytes, password: bytes | None) -> tuple[PrivateKeyTypes | None, list[x509.Certificate]]:
     """The key and the certificates of a PKCS#12 file, the key's own certificate first.
 
     Raises ChainError where it cannot be read or the password is wrong.

@@ -68,9 +68,7 @@ def crl(
 
 def _entry(revoked: Revoked) -> x509.RevokedCertificate:
     builder = (
-        x509.RevokedCertificateBuilder()
-        .serial_number(revoked.serial_number)
-        .revocation_date(revoked.revocation_time)
+        x509.RevokedCertificateBuilder().serial_number(revoked.serial_number).revocation_date(revoked.revocation_time)
     )
     # An entry whose reason is unspecified says none (RFC 5280 §5.3.1).
     if revoked.reason is not None and revoked.reason is not x509.ReasonFlags.unspecified:

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from asn1crypto.core import Null, OctetString, UTCTime
 from asn1crypto.crl import CertificateList, TbsCertList
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from certtools.authority import Authority
-from certtools.chain import Link
 from certtools.forge.crl import AGE, LIFETIME, Revoked, crl
 from certtools.forge.scene import DAY, HTML, NOISE, PADDING, UNKNOWN_OID
 from certtools.forge.signing import sign_bytes
+
+if TYPE_CHECKING:
+    from certtools.authority import Authority
+    from certtools.chain import Link
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,7 +198,7 @@ def response_data(described: Answer, signer: Signer) -> bytes:
     }
     extensions = list(described.extensions)
     if described.nonce is not None:
-        extensions.append(RawExtension(NONCE, False, OctetString(described.nonce).dump()))
+        extensions.append(RawExtension(NONCE, critical=False, value=OctetString(described.nonce).dump()))
     if extensions:
         fields["response_extensions"] = _extensions(extensions)
     encoded: bytes = asn1_ocsp.ResponseData(fields).dump()

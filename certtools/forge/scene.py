@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from certtools.authority import Authority
-from certtools.chain import Link
 from certtools.forge.ocsp import answer, sign, single
 
 if TYPE_CHECKING:
     from certtools.authority import Issued
+    from certtools.chain import Link
     from certtools.forge.ocsp import Answer, Single
     from certtools.forge.signing import Signer
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from certtools.keys import PrivateKey
 
+
 class Signer(Protocol):
     """Whoever holds a certificate and its key: an `Authority`, or what `Authority.ocsp_signer` issued."""
 

@@ -42,7 +42,8 @@ def md5_signature(scene: Scene) -> bytes:
 
 def short_key(scene: Scene) -> bytes:
     """A delegate with an RSA key of 1024 bits signed it."""
-    return scene.response(signer=scene.delegate(key=rsa.generate_private_key(65537, 1024)))
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505  a breakable key is the point
+    return scene.response(signer=scene.delegate(key=key))
 
 
 def wrong_responder_name(scene: Scene) -> bytes:
@@ -119,16 +120,12 @@ def delegate_without_nocheck(scene: Scene) -> bytes:
 
 def delegate_expired(scene: Scene) -> bytes:
     """The delegate's certificate expired a day ago."""
-    return scene.response(
-        signer=scene.delegate(not_before=scene.at - 15 * DAY, not_after=scene.at - DAY)
-    )
+    return scene.response(signer=scene.delegate(not_before=scene.at - 15 * DAY, not_after=scene.at - DAY))
 
 
 def delegate_not_yet_valid(scene: Scene) -> bytes:
     """The delegate's certificate will be valid tomorrow."""
-    return scene.response(
-        signer=scene.delegate(not_before=scene.at + DAY, not_after=scene.at + 15 * DAY)
-    )
+    return scene.response(signer=scene.delegate(not_before=scene.at + DAY, not_after=scene.at + 15 * DAY))
 
 
 def _able(scene: Scene, kind: type) -> Signer:

@@ -157,14 +157,15 @@ def nonce_missing(scene: Scene) -> bytes:
 
 def oversized(scene: Scene) -> bytes:
     """It is honest but for 3 MiB of padding in an extension."""
-    return scene.response(extensions=(RawExtension(UNKNOWN_OID, False, OctetString(bytes(PADDING)).dump()),))
+    padding = RawExtension(UNKNOWN_OID, critical=False, value=OctetString(bytes(PADDING)).dump())
+    return scene.response(extensions=(padding,))
 
 
 def _revoked(scene: Scene, reason: x509.ReasonFlags | None = x509.ReasonFlags.key_compromise) -> Single:
     return scene.single(status=CertificateStatus.REVOKED, revocation_time=scene.at - 2 * DAY, reason=reason)
 
 
-_UNKNOWN: Final = RawExtension(UNKNOWN_OID, True, Null().dump())
+_UNKNOWN: Final = RawExtension(UNKNOWN_OID, critical=True, value=Null().dump())
 
 STATEMENTS: Final = by_name(
     expired,
