@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,7 @@ VECTORS = {
 each_vector = pytest.mark.parametrize(("codec", "encoded", "value"), VECTORS.values(), ids=VECTORS)
 
 
+@pytest.mark.requirement("RFC6066-8-1", "RFC6066-8-2", "RFC6961-2.2-1", "RFC6961-2.2-2", "RFC9846-4.5.1-1")
 @each_vector
 def test_a_vector_reads_as_its_value_and_the_value_writes_as_the_vector(
     codec: Codec, encoded: str, value: object
@@ -82,6 +84,7 @@ def test_a_vector_reads_as_its_value_and_the_value_writes_as_the_vector(
     assert encode(value) == bytes.fromhex(encoded)
 
 
+@pytest.mark.requirement("RFC9846-3.4-1")
 @each_vector
 def test_a_vector_cut_anywhere_is_a_decode_error(codec: Codec, encoded: str, value: object) -> None:
     whole = bytes.fromhex(encoded)
@@ -91,6 +94,7 @@ def test_a_vector_cut_anywhere_is_a_decode_error(codec: Codec, encoded: str, val
         assert caught.value.alert is Alert.DECODE_ERROR
 
 
+@pytest.mark.requirement("RFC9846-3.4-1", "RFC6066-8-2")
 @each_vector
 def test_a_byte_after_the_end_is_a_decode_error(codec: Codec, encoded: str, value: object) -> None:
     with pytest.raises(WireError) as caught:
@@ -139,6 +143,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.requirement("RFC9846-3.4-1", "RFC9846-4.3-1", "RFC9846-4.5.1.1-2", "RFC9846-4.5.1.3-1", "RFC6066-8-2")
 @pytest.mark.parametrize(("codec", "encoded", "alert"), REFUSED.values(), ids=REFUSED)
 def test_what_the_grammar_forbids_is_refused_with_its_alert(codec: Codec, encoded: str, alert: Alert) -> None:
     with pytest.raises(WireError) as caught:
@@ -208,12 +213,8 @@ def test_entries_come_back_as_they_were_written(written: tuple[wire.CertificateE
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_value_that_encodes_to_them_or_a_wire_error(data: bytes) -> None:
     for decode, encode in (REQUEST, REQUEST_V2, STATUS, MULTI, CERTIFICATE_12, CERTIFICATE_13):
-        try:
-            value = decode(data)
-        except WireError as error:
-            assert isinstance(error.alert, Alert)
-        else:
-            assert encode(value) == data
+        with contextlib.suppress(WireError):
+            assert encode(decode(data)) == data
 
 
 @each_vector
@@ -222,7 +223,5 @@ def test_a_vector_with_one_byte_changed_is_a_value_or_a_wire_error(codec: Codec,
     for place in range(len(whole)):
         for changed in (0, 1, 2, 0x7F, 0xFF):
             altered = whole[:place] + bytes([changed]) + whole[place + 1 :]
-            try:
+            with contextlib.suppress(WireError):
                 assert codec[1](codec[0](altered)) == altered
-            except WireError:
-                pass

@@ -29,6 +29,10 @@ _TLS12, _TLS13 = 0x0303, 0x0304
 _HELLO_RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 
 
+class CarriageError(WireError):
+    """A Certificate or CertificateStatus message that came whole and yet cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One certificate in the order sent (DER), and the OCSP responses that came for it, none or one.
@@ -78,7 +82,8 @@ def read_flight(
 
     `secret` is the server handshake traffic secret of TLS 1.3, raw; `offered` are the extension numbers of the
     ClientHello that a certificate entry may answer. Raises WireError for anything unreadable, incomplete, longer than
-    MAX_FLIGHT_BYTES, or without certificates, as a resumed session is.
+    MAX_FLIGHT_BYTES, or without certificates, as a resumed session is; CarriageError, which is one, where the fault is
+    in what carries certificates and staples.
     """
     if len(captured) > MAX_FLIGHT_BYTES:
         raise WireError(f"The server's flight is longer than {MAX_FLIGHT_BYTES} bytes.")
@@ -109,54 +114,71 @@ def _read_tls13(
         number, body = messages.next()
     if number != _CERTIFICATE:
         raise WireError(f"Handshake message {number} stands where Certificate should.", Alert.UNEXPECTED_MESSAGE)
-    entries = []
-    answered: set[int] = set()
-    for place, entry in enumerate(wire.decode_certificate_tls13(body, offered)):
-        staples: tuple[bytes, ...] = ()
-        for extension, content in entry.extensions:
-            answered.add(extension)
-            if extension == wire.STATUS_REQUEST:
-                what = f"The CertificateStatus of entry {place}"
-                staples = wire.decode_certificate_status(content, what=what).responses
-        entries.append(Entry(entry.certificate, staples, f"TLS 1.3 Certificate, entry {place}"))
-    return Flight("TLSv1.3", hello.cipher_suite, tuple(entries), frozenset(answered))
+    try:
+        decoded = wire.decode_certificate_tls13(body, offered)
+        entries = tuple(_entry_tls13(entry, place) for place, entry in enumerate(decoded))
+    except WireError as error:
+        raise CarriageError(str(error), error.alert) from None
+    answered = frozenset(extension for entry in decoded for extension, _ in entry.extensions)
+    return Flight("TLSv1.3", hello.cipher_suite, entries, answered)
+
+
+def _entry_tls13(entry: wire.CertificateEntry, place: int) -> Entry:
+    staples: tuple[bytes, ...] = ()
+    for extension, content in entry.extensions:
+        if extension == wire.STATUS_REQUEST:
+            what = f"The CertificateStatus of entry {place}"
+            staples = wire.decode_certificate_status(content, what=what).responses
+    return Entry(entry.certificate, staples, f"TLS 1.3 Certificate, entry {place}")
 
 
 def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
     messages.forbid_change_cipher_spec()
-    certificates = wire.decode_certificate_tls12(messages.expect(_CERTIFICATE))
-    answered = frozenset(hello.extensions)
-    staples: list[tuple[bytes, ...]] = [() for _ in certificates]
-    origin = "TLS 1.2 CertificateStatus"
+    certificate = messages.expect(_CERTIFICATE)
     number, body = messages.next()
+    status = None
     if number == _CERTIFICATE_STATUS:
-        status = wire.decode_certificate_status(body, allowed=_allowed_types(hello.extensions))
-        if len(status.responses) > len(certificates):
-            raise WireError(
-                f"CertificateStatus holds {len(status.responses)} responses for {len(certificates)} certificates.",
-                Alert.BAD_CERTIFICATE_STATUS_RESPONSE,
-            )
-        for place, response in enumerate(status.responses):
-            staples[place] = (response,) if response else ()
-        if status.status_type == wire.OCSP_MULTI:
-            origin = "TLS 1.2 CertificateStatus (ocsp_multi), response {}"
+        status = body
         number, body = messages.next()
     # A staple that comes late would be one that OpenSSL never saw: everything up to ServerHelloDone must be there.
     while number != _SERVER_HELLO_DONE:
         if number not in (_SERVER_KEY_EXCHANGE, _CERTIFICATE_REQUEST):
             raise WireError(f"Handshake message {number} stands before ServerHelloDone.", Alert.UNEXPECTED_MESSAGE)
         number, body = messages.next()
-    entries = tuple(
-        Entry(certificate, staples[place], origin.format(place)) for place, certificate in enumerate(certificates)
-    )
-    return Flight("TLSv1.2", hello.cipher_suite, entries, answered)
+    try:
+        entries = _entries_tls12(certificate, status, hello.extensions)
+    except WireError as error:
+        raise CarriageError(str(error), error.alert) from None
+    return Flight("TLSv1.2", hello.cipher_suite, entries, frozenset(hello.extensions))
 
 
-def _allowed_types(extensions: dict[int, bytes]) -> Collection[int]:
-    """The status types that the ServerHello announced; each answer is empty (RFC 6066 §8, RFC 6961 §2.2)."""
+def _entries_tls12(certificate: bytes, status: bytes | None, extensions: dict[int, bytes]) -> tuple[Entry, ...]:
+    """One answer of type `ocsp` is the leaf's; those of `ocsp_multi` are the certificates' in their order."""
     for number in (wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2):
         if extensions.get(number):
             raise WireError(f"The ServerHello's extension {number} is not empty.")
+    certificates = wire.decode_certificate_tls12(certificate)
+    origin = "TLS 1.2 CertificateStatus"
+    responses: tuple[bytes, ...] = ()
+    if status is not None:
+        decoded = wire.decode_certificate_status(status, allowed=_allowed_types(extensions))
+        responses = decoded.responses
+        if decoded.status_type == wire.OCSP_MULTI:
+            origin = "TLS 1.2 CertificateStatus (ocsp_multi), response {}"
+    if len(responses) > len(certificates):
+        raise WireError(
+            f"CertificateStatus holds {len(responses)} responses for {len(certificates)} certificates.",
+            Alert.BAD_CERTIFICATE_STATUS_RESPONSE,
+        )
+    padded = responses + (b"",) * (len(certificates) - len(responses))
+    return tuple(
+        Entry(der, (response,) if response else (), origin.format(place))
+        for place, (der, response) in enumerate(zip(certificates, padded, strict=True))
+    )
+
+
+def _allowed_types(extensions: dict[int, bytes]) -> Collection[int]:
+    """The status types that the ServerHello announced (RFC 6066 §8, RFC 6961 §2.2)."""
     if wire.STATUS_REQUEST_V2 in extensions:
         return (wire.OCSP, wire.OCSP_MULTI)
     if wire.STATUS_REQUEST in extensions:

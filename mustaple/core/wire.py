@@ -1,8 +1,8 @@
 """Certificate status on the wire: status_request, status_request_v2 and the Certificate messages that carry staples.
 
 RFC 6066 §8 is the request and the answer of TLS 1.2 for the leaf. RFC 6961 §2.2 (history: RFC 8446 obsoleted it, and
-RFC 9846 keeps it so) adds `ocsp_multi`, one answer for each certificate. In TLS 1.3 each CertificateEntry carries its own
-(RFC 9846 §4.5.1.1, RFC 8446 §4.4.2.1).
+RFC 9846 keeps it so) adds `ocsp_multi`, one answer for each certificate. In TLS 1.3 each CertificateEntry carries its
+own (RFC 9846 §4.5.1.1, RFC 8446 §4.4.2.1).
 
 Decoding raises WireError and nothing else, whatever the bytes. Encoding raises ValueError for what no length can hold.
 """

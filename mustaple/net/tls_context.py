@@ -1,0 +1,230 @@
+"""What many connections share: whom to trust, TLS versions, the client's own certificate, in one OpenSSL context."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from datetime import UTC
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from OpenSSL import SSL, crypto
+
+from certtools.chain import Chain, ChainError, load_certificates
+from mustaple.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    PathLike = str | os.PathLike[str]
+    Authorities = PathLike | x509.Certificate
+
+VERSIONS: Final = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+
+# Where systems keep their roots; pyOpenSSL knows the same places and reads the first that is there.
+_SYSTEM_STORES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/certs",
+)
+_CACHED_CONTEXTS: Final = 16
+
+
+class Observer(Protocol):
+    """What OpenSSL tells about one connection while its handshake runs; nothing of this may raise."""
+
+    def on_secret(self, line: bytes) -> None:
+        """A line of the key log."""
+
+    def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
+        """One step of the path's verification; False ends the handshake."""
+
+    def on_status(self) -> bool:
+        """The server's flight is complete; False ends the handshake with bad_certificate_status_response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The client's own certificate chain and private key, as PEM files without a password."""
+
+    certificate: str
+    key: str
+
+
+class ClientContext:
+    """An OpenSSL context for clients: verified paths, TLS 1.2 and up, no session ever resumed.
+
+    `authorities` are CA files (PEM or DER), directories of such files, or certificates: the first of them on a path
+    ends it, self-signed or not. None is the system's store, where only self-signed roots count. `at` (aware UTC) is
+    the time at which paths are verified, now by default. `maximum` is the highest TLS version. The context is frozen by
+    its first connection and may be shared by threads.
+
+    Raises InputError for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        authorities: Iterable[Authorities] | None = None,
+        *,
+        identity: Identity | None = None,
+        at: datetime | None = None,
+        maximum: str | None = None,
+    ) -> None:
+        self.at = at
+        self.openssl = context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        if maximum is not None:
+            context.set_max_proto_version(VERSIONS[maximum])
+        # A resumed session shows no chain and no staple, and a renegotiation could change the certificate.
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
+        context.set_verify(SSL.VERIFY_PEER, _on_certificate)
+        context.set_ocsp_client_callback(_on_status)
+        context.set_keylog_callback(_on_secret)
+        store = context.get_cert_store()
+        if store is None:  # OpenSSL makes it with the context
+            raise AssertionError("an OpenSSL context without a certificate store")
+        self._anchors: frozenset[bytes] | None = None
+        if authorities is None:
+            _trust_system(context)
+        else:
+            anchors = [certificate for each in authorities for certificate in _load(each)]
+            for certificate in anchors:
+                store.add_cert(crypto.X509.from_cryptography(certificate))
+            self._anchors = frozenset(certificate.fingerprint(SHA256()) for certificate in anchors)
+            store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        if at is not None:
+            store.set_time(at.astimezone(UTC))
+        if identity is not None:
+            _use_identity(context, identity)
+
+    def path(self, verified: Sequence[x509.Certificate]) -> Chain | None:
+        """The chain that OpenSSL verified, up to the first certificate that is trusted; None where there is none.
+
+        OpenSSL lets a trusted leaf pass with whatever it found above it, which nobody trusts.
+        """
+        chain = Chain(tuple(verified)) if verified else None
+        if chain is None or self._anchors is None:
+            return chain
+        for position, certificate in enumerate(chain.certificates):
+            if certificate.fingerprint(SHA256()) in self._anchors:
+                return chain if certificate is chain.top else Chain(chain.certificates[: position + 1])
+        return None
+
+
+def client_context(
+    authorities: Iterable[Authorities] | None = None,
+    *,
+    identity: Identity | None = None,
+    at: datetime | None = None,
+    maximum: str | None = None,
+) -> ClientContext:
+    """The same as `ClientContext(…)`, made once for the same arguments and unchanged files: making one is expensive."""
+    trusted = None if authorities is None else tuple(authorities)
+    if at is not None:
+        return ClientContext(trusted, identity=identity, at=at, maximum=maximum)
+    paths = [each for each in trusted or () if isinstance(each, str | os.PathLike)]
+    paths += [identity.certificate, identity.key] if identity is not None else []
+    return _cached_context(trusted, identity, maximum, tuple(map(_stamp, paths)))
+
+
+@lru_cache(maxsize=_CACHED_CONTEXTS)
+def _cached_context(
+    authorities: tuple[Authorities, ...] | None,
+    identity: Identity | None,
+    maximum: str | None,
+    stamps: tuple[tuple[int, int], ...],
+) -> ClientContext:
+    del stamps  # they are there to tell a changed file from the one that was read
+    return ClientContext(authorities, identity=identity, maximum=maximum)
+
+
+def _stamp(path: PathLike) -> tuple[int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _load(authority: Authorities) -> list[x509.Certificate]:
+    """The certificates of one authority as the caller named it."""
+    if not isinstance(authority, str | os.PathLike):
+        return [authority]
+    path = Path(authority)
+    try:
+        if path.is_dir():
+            # A directory may hold other things too; what matters is that it holds a certificate.
+            found = [certificate for file in sorted(path.iterdir()) for certificate in _certificates_of(file)]
+            if not found:
+                raise InputError(f"The CA directory {path} holds no certificate.")
+            return found
+        return load_certificates(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"The CA file {path} cannot be read: {error.strerror or error}.") from error
+    except ChainError as error:
+        raise InputError(f"The CA file {path} holds no certificate that can be used: {error}") from error
+
+
+def _certificates_of(file: Path) -> list[x509.Certificate]:
+    try:
+        return load_certificates(file.read_bytes()) if file.is_file() else []
+    except ChainError:
+        return []
+
+
+def _trust_system(context: SSL.Context) -> None:
+    context.set_default_verify_paths()
+    own = ssl.get_default_verify_paths()
+    told = os.environ.get(own.openssl_cafile_env) or os.environ.get(own.openssl_capath_env)
+    if not told and not any(map(os.path.exists, filter(None, (*_SYSTEM_STORES, own.cafile, own.capath)))):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+
+
+def _use_identity(context: SSL.Context, identity: Identity) -> None:
+    # OpenSSL's own prompt for a password would hang a program that nobody watches.
+    context.set_passwd_cb(lambda *_: b"")
+    for path, load in (
+        (identity.certificate, context.use_certificate_chain_file),
+        (identity.key, context.use_privatekey_file),
+    ):
+        try:
+            Path(path).open("rb").close()
+            load(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except SSL.Error as error:
+            raise InputError(f"{path} is not PEM that a TLS client can use, or has a password.") from error
+    try:
+        context.check_privatekey()
+    except SSL.Error as error:
+        raise InputError(f"The key {identity.key} does not belong to {identity.certificate}.") from error
+
+
+def _on_secret(connection: SSL.Connection, line: bytes) -> None:
+    _observer(connection).on_secret(line)
+
+
+def _on_certificate(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
+    return _observer(connection).on_certificate(certificate, error, depth, ok=bool(ok))
+
+
+def _on_status(connection: SSL.Connection, _staple: bytes, _data: object) -> bool:
+    # `_staple` is the first one of the flight, whosever it is; the observer reads them all for itself.
+    return _observer(connection).on_status()
+
+
+def _observer(connection: SSL.Connection) -> Observer:
+    observer: Observer = connection.get_app_data()
+    return observer
