@@ -1,4 +1,4 @@
-"""Fetching over HTTP: what is asked, by GET or POST; whatever is not a whole answer in time is one clear NetworkError."""
+"""Fetching over HTTP: what is asked, by GET or POST, and that what is no whole answer in time is one NetworkError."""
 
 from __future__ import annotations
 
@@ -450,7 +450,7 @@ def test_https_needs_a_trusted_certificate(fetch: Callable[..., Fetched], tmp_pa
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(NetworkError, match="cannot be reached: .*certificate"):
+        with pytest.raises(NetworkError, match=r"cannot be reached: .*certificate"):
             fetch(link(f"https://localhost:{listener.getsockname()[1]}/"), timeout=30)
         thread.join(30)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from certtools.extensions import crl_urls as all_crl_urls
 from certtools.extensions import ocsp_urls as all_ocsp_urls
@@ -254,16 +255,16 @@ def _new(kind: type[ClientT], exchange: Exchange, proxy: str | None) -> ClientT:
     import httpx
 
     try:
-        return kind(verify=_trust(exchange.url.lower().startswith("https:")), proxy=proxy)
+        return kind(verify=_trust(urlsplit(exchange.url).scheme), proxy=proxy)
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise InputError(f"The proxy cannot be used: {' '.join(str(error).split())}") from error
 
 
 @cache
-def _trust(https: bool) -> ssl.SSLContext:
+def _trust(scheme: str) -> ssl.SSLContext:
     import ssl
 
-    return ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _too_late(exchange: Exchange, timeout: float) -> NetworkError:
