@@ -1,4 +1,4 @@
-"""The TLS Feature extension (RFC 7633): build it, read it even where hostile, and what a list demands by each reading."""
+"""The TLS Feature extension (RFC 7633): build it, read it even where hostile, what it demands by each reading."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Feature(enum.IntEnum):
 
     STATUS_REQUEST = 5  # RFC 6066 §8, and RFC 9846 §4.5.1.1 on every certificate
     STATUS_REQUEST_V2 = 17  # RFC 6961 §2.2: TLS 1.2 only, and history since RFC 9846
+
+
+_STATUS_REQUEST = int(Feature.STATUS_REQUEST)
+_STATUS_REQUEST_V2 = int(Feature.STATUS_REQUEST_V2)
 
 
 class FeatureError(ValueError):
@@ -145,17 +149,17 @@ def demand(
     """
     if features is None:
         return Demand()
-    asked = bool(offered & {Feature.STATUS_REQUEST, Feature.STATUS_REQUEST_V2})
+    asked = _STATUS_REQUEST in offered or _STATUS_REQUEST_V2 in offered
     if reading is Reading.MOZILLA:
-        if features != (Feature.STATUS_REQUEST,):
+        if features != (_STATUS_REQUEST,):
             return Demand(unacceptable=f"the list {list(features)} is not [5]")
         return Demand(leaf=asked)
     if reading is Reading.GNUTLS:
-        return Demand(leaf=asked and Feature.STATUS_REQUEST in features)
+        return Demand(leaf=asked and _STATUS_REQUEST in features)
     promised = offered & frozenset(features)
     if reading is Reading.RFC:
-        carriers = promised & {Feature.STATUS_REQUEST, Feature.STATUS_REQUEST_V2}
-        return Demand(leaf=bool(carriers), chain=Feature.STATUS_REQUEST_V2 in carriers, carriers=carriers)
+        carriers = promised & {_STATUS_REQUEST, _STATUS_REQUEST_V2}
+        return Demand(leaf=bool(carriers), chain=_STATUS_REQUEST_V2 in carriers, carriers=carriers)
     # EVIDENCE: in TLS 1.3 status_request itself asks for every certificate, so 17 can be kept by it.
-    whole = Feature.STATUS_REQUEST_V2 in features and (Feature.STATUS_REQUEST_V2 in offered or (asked and tls13))
-    return Demand(leaf=whole or (asked and Feature.STATUS_REQUEST in features), chain=whole)
+    whole = _STATUS_REQUEST_V2 in features and (_STATUS_REQUEST_V2 in offered or (asked and tls13))
+    return Demand(leaf=whole or (asked and _STATUS_REQUEST in features), chain=whole)

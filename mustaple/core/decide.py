@@ -99,30 +99,46 @@ def decide(situation: Situation, policy: Policy) -> ChainVerdict:
 
 def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason, ...], Demand]:
     """Refusals that the TLS Feature lists alone bring, and what the leaf's list demands (RFC 7633 §4.2, §4.3.3)."""
-    reasons = list(situation.reasons)
+    reasons = situation.reasons
+    features = situation.chain.features
     if policy.must_staple is MustStaple.IGNORE:
-        return tuple(reasons), _NO_DEMAND
-    lists = []
-    for certificate, features in zip(situation.chain.certificates, situation.chain.features, strict=True):
+        return reasons, _NO_DEMAND
+    if features[1:].count(None) != len(features) - 1 or isinstance(features[0], FeatureError):
+        reasons, features = _feature_faults(situation.chain, policy)
+        reasons = situation.reasons + reasons
+    if features[0] is None:
+        return reasons, _NO_DEMAND
+    asked = demand(
+        features[0], reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
+    )
+    if asked.unacceptable:
+        refused = Reason(Code.FEATURE_UNACCEPTABLE, f"{asked.unacceptable} (reading {policy.reading.value})")
+        reasons = (*reasons, refused)
+    if asked.carriers - situation.answered:
+        number = min(asked.carriers - situation.answered)
+        said = f"the certificate promises extension {number}, and the server did not answer it"
+        reasons = (*reasons, Reason(Code.WRONG_CARRIER, said))
+    return reasons, asked
+
+
+def _feature_faults(
+    chain: Chain, policy: Policy
+) -> tuple[tuple[Reason, ...], tuple[tuple[int, ...] | None, ...]]:
+    """Lists that are malformed, or lack what the issuer's holds; and the lists, with None for a malformed one."""
+    reasons = []
+    lists: list[tuple[int, ...] | None] = []
+    for certificate, features in zip(chain.certificates, chain.features, strict=True):
         if isinstance(features, FeatureError):
             reasons.append(Reason(Code.FEATURE_MALFORMED, f"{name_of(certificate)}: {features}"))
-            features = None  # demands nothing that could be told
-        lists.append(features)
-    for link, own, above in zip(situation.chain.links, lists, lists[1:], strict=False):
+            lists.append(None)
+        else:
+            lists.append(features)
+    for link, own, above in zip(chain.links, lists, lists[1:], strict=False):
         lacking = not_inherited(above, own, policy.reading)
         if lacking:
             said = f"{name_of(link.subject)} lacks {sorted(lacking)}, which {name_of(link.issuer)} promises for it"
             reasons.append(Reason(Code.FEATURE_NOT_INHERITED, said))
-    asked = demand(
-        lists[0], reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
-    )
-    if asked.unacceptable:
-        reasons.append(Reason(Code.FEATURE_UNACCEPTABLE, f"{asked.unacceptable} (reading {policy.reading.value})"))
-    unanswered = asked.carriers - situation.answered
-    if unanswered:
-        said = f"the certificate promises extension {sorted(unanswered)[0]}, and the server did not answer it"
-        reasons.append(Reason(Code.WRONG_CARRIER, said))
-    return tuple(reasons), asked
+    return tuple(reasons), tuple(lists)
 
 
 def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: bool) -> CertVerdict:

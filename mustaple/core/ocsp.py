@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import ocsp
 
 from mustaple.core.ocsp_case import Case, open_case
-from mustaple.core.ocsp_rules import CHECKS, notes
+from mustaple.core.ocsp_rules import CHECKS, DELEGATE_CHECKS, notes
 from mustaple.core.policy import Rules
 from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
 
@@ -51,7 +51,7 @@ def judge(
     if isinstance(case, Reason):
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
     reasons: list[Reason] = []
-    for check in CHECKS:
+    for check in CHECKS if case.delegate is None else (*CHECKS, *DELEGATE_CHECKS):
         found = check(case)
         if found is not None:
             reasons.append(found)
@@ -64,8 +64,10 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
     if single is None:
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, by_rank(tuple(reasons)))
     status = _STATUS[single.certificate_status]
-    revocation_time = single.revocation_time_utc
-    revocation_reason = single.revocation_reason.value if single.revocation_reason is not None else None
+    revocation_time = revocation_reason = None
+    if status is Status.REVOKED:
+        revocation_time = single.revocation_time_utc
+        revocation_reason = single.revocation_reason.value if single.revocation_reason is not None else None
     if status is Status.REVOKED and _revocation_stands(reasons, revocation_reason):
         said = f"revoked {revocation_time:%Y-%m-%d %H:%M:%S} UTC"
         reasons.append(Reason(Code.REVOKED, said + (f", {revocation_reason}" if revocation_reason else "")))

@@ -53,21 +53,26 @@ def _check_signature(case: Case) -> Reason | None:
 def _check_signature_algorithm(case: Case) -> Reason | None:
     """No signature that can be forged: SHA-1 by policy, MD5 and short RSA keys never (RFC 6960 §5.1.1)."""
     found = strength(case.response)
-    if found is Strength.BROKEN or (
-        found is Strength.SHA1 and case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
-    ):
+    if _too_weak(found, case):
         return Reason(Code.WEAK_SIGNATURE, f"it is signed with {_algorithm(case.response)}")
-    delegate = case.delegate
-    if delegate is not None:
-        found = strength(delegate)
-        if found is Strength.BROKEN or (
-            found is Strength.SHA1 and case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
-        ):
-            return Reason(Code.WEAK_SIGNATURE, f"its signer's certificate is signed with {_algorithm(delegate)}")
     key = case.signer.public_key() if case.signer is not None else None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         return Reason(Code.WEAK_SIGNATURE, f"it is signed with an RSA key of {key.key_size} bits")
     return None
+
+
+def _check_delegate_algorithm(case: Case) -> Reason | None:
+    """The delegate's own certificate must not be forgeable either."""
+    delegate = case.delegate
+    if delegate is not None and _too_weak(strength(delegate), case):
+        return Reason(Code.WEAK_SIGNATURE, f"its signer's certificate is signed with {_algorithm(delegate)}")
+    return None
+
+
+def _too_weak(found: Strength, case: Case) -> bool:
+    if found is Strength.STRONG:
+        return False
+    return found is Strength.BROKEN or case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
 
 
 def _algorithm(signed: ocsp.OCSPResponse | x509.Certificate) -> str:
@@ -168,7 +173,11 @@ def _check_contradiction(case: Case) -> Reason | None:
 
 def _check_critical_extensions(case: Case) -> Reason | None:
     """An extension that is critical and not understood makes the answer unusable (RFC 6960 §4.4)."""
-    for oid in _critical_extensions(case):
+    try:
+        critical = _critical_extensions(case)
+    except (ValueError, TypeError, KeyError):
+        return Reason(Code.MALFORMED, "its extensions cannot be read")
+    for oid in critical:
         if oid not in _UNDERSTOOD:
             return Reason(Code.CRITICAL_EXTENSION, f"the extension {oid} is critical and unknown here")
     return None
@@ -191,6 +200,7 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
 
     `cryptography` hides the singleExtensions of a response with several SingleResponses.
     """
+    from asn1crypto.core import Void
     from asn1crypto.ocsp import ResponseData
 
     data = ResponseData.load(case.signed)
@@ -203,7 +213,8 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
     return [
         item["extn_id"].dotted
         for extensions in lists
-        for item in (extensions if extensions.native is not None else ())
+        if not isinstance(extensions, Void)
+        for item in extensions
         if item["critical"].native
     ]
 
@@ -270,9 +281,6 @@ CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
     _check_signature,
     _check_signature_algorithm,
     _check_responder_id,
-    _check_authorised,
-    _check_delegate_validity,
-    _check_delegate_revocation,
     _check_this_update,
     _check_next_update,
     _check_next_update_present,
@@ -280,6 +288,13 @@ CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
     _check_age,
     _check_critical_extensions,
     _check_nonce,
+)
+# The rules of §4.2.2.2 for a signer that is not the issuer itself, nor trusted by local configuration.
+DELEGATE_CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
+    _check_authorised,
+    _check_delegate_algorithm,
+    _check_delegate_validity,
+    _check_delegate_revocation,
 )
 
 

@@ -34,6 +34,8 @@ _STRONG_HASHES: Final = (
     hashes.SHA3_384,
     hashes.SHA3_512,
 )
+# Made once: every staple asks for one of them.
+_ECDSA: Final = {algorithm.name: ec.ECDSA(algorithm()) for algorithm in _STRONG_HASHES}
 # Algorithms that fix their hash themselves: EdDSA (RFC 8410) and ML-DSA (RFC 9881).
 _HASHLESS: Final = frozenset(
     {
@@ -77,7 +79,7 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
         algorithm = response.signature_hash_algorithm
         signature = response.signature
         if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
-            key.verify(signature, signed, ec.ECDSA(algorithm))
+            key.verify(signature, signed, _ECDSA.get(algorithm.name) or ec.ECDSA(algorithm))
         elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
             key.verify(signature, signed, _rsa_padding(response, algorithm), algorithm)
         elif isinstance(key, _HASHLESS_KEYS) and response.signature_algorithm_oid.dotted_string in _HASHLESS:
