@@ -1,0 +1,240 @@
+"""The strict client over sockets: connect, reach the verdict, fetch where the policy asks, and only then talk."""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from cryptography import x509
+
+from mustaple.core.errors import InputError, NetworkError, RefusedError
+from mustaple.core.ocsp import judge
+from mustaple.core.policy import Policy, preset
+from mustaple.core.verdict import ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
+from mustaple.net.dial import Deadline, dial, network_errors
+from mustaple.net.fetch import fetch_ocsp, ocsp_urls
+from mustaple.net.service_name import service_name
+from mustaple.net.tls_context import Identity, client_context
+from mustaple.net.tls_openssl import ClientTLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from certtools.chain import Link
+    from mustaple.net.tls_context import Authorities, PathLike
+
+TIMEOUT: Final = 10.0
+_CHUNK: Final = 1 << 16
+_FETCHES_AT_ONCE: Final = 8
+_LEAST_WAIT: Final = 0.001  # seconds: a deadline that has passed still makes a timeout, not an error
+
+
+class Connection:
+    """A TLS connection whose verdict is reached; `send` and `recv` work only where it accepts.
+
+    Its errors are NetworkError, a timeout included, and RefusedError. Not to be used by two threads at once.
+    """
+
+    def __init__(self, sock: socket.socket, tls: ClientTLS, verdict: ChainVerdict, peer: str) -> None:
+        self.verdict = verdict
+        self._socket = sock
+        self._tls = tls
+        self._peer = peer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """The socket's file descriptor, -1 once closed."""
+        return self._socket.fileno()
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Bound each later wait for the network, in seconds; None waits for ever."""
+        self._socket.settimeout(timeout)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        self._tls.write(data)
+        self._flush()
+
+    def send(self, data: bytes) -> int:
+        """Send all of it, and say how many bytes that was."""
+        self.sendall(data)
+        return len(data)
+
+    def recv(self, limit: int = _CHUNK) -> bytes:
+        """At most `limit` bytes; empty once the server has said that it is done. A stream cut off is a NetworkError."""
+        while (data := self._tls.read(limit)) is None:
+            with network_errors(self._peer):
+                received = self._socket.recv(_CHUNK)
+            self._tls.receive(received)
+            self._flush()
+        return data
+
+    def close(self) -> None:
+        """Say close_notify if the connection was good, and close the socket; again does nothing."""
+        if self._socket.fileno() < 0:
+            return
+        try:
+            self._tls.close()
+            self._socket.sendall(self._tls.to_send())
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the server is gone already, and nobody waits for these bytes
+        finally:
+            self._socket.close()
+
+    def _flush(self) -> None:
+        waiting = self._tls.to_send()
+        if waiting:
+            with network_errors(self._peer):
+                self._socket.sendall(waiting)
+
+
+def connect(
+    host: str,
+    port: int,
+    policy: Policy | str = "strict",
+    *,
+    ca: Authorities | Iterable[Authorities] | None = None,
+    server_name: str | None = None,
+    address: tuple[str, int] | None = None,
+    timeout: float = TIMEOUT,
+    wait: float = 0.0,
+    at: datetime | None = None,
+    certificate: PathLike | None = None,
+    key: PathLike | None = None,
+    maximum: str | None = None,
+) -> Connection:
+    """A connection that this policy accepts; otherwise RefusedError, whose `verdict` says which certificate and why.
+
+    `policy` is a `Policy` or the name of a preset. `ca` is what to trust: a file, a directory, a certificate, or
+    several; None is the system's store. `server_name` is the name to ask for and to find in the certificate, `address`
+    where to connect; both are `host` and `port` unless given. `timeout` bounds, in seconds, everything up to the end
+    of the handshake, and once more all the fetches that the policy asks for after it; `wait` is how long a port that
+    refuses is tried again. `at` (aware UTC) judges path and evidence at another time than now. `certificate` and `key`
+    are PEM files with the client's own; `maximum` is "TLSv1.2" or "TLSv1.3".
+
+    Raises NetworkError where nobody answers, not in time, or not in TLS, and InputError for arguments of no use.
+    """
+    chosen = preset_or_policy(policy)
+    context = client_context(_authorities(ca), identity=_identity(certificate, key), at=at, maximum=maximum)
+    name = service_name(server_name if server_name is not None else host)
+    where = address if address is not None else (host, port)
+    peer = f"{where[0]}:{where[1]}"
+    deadline = Deadline(timeout)
+    sock = dial(*where, deadline, wait=wait)
+    try:
+        tls = ClientTLS(context, name, chosen, at if at is not None else datetime.now(UTC))
+        verdict = _handshake(sock, tls, peer, deadline)
+        if verdict.outcome is Outcome.PENDING:
+            verdict = _settle(tls, verdict, chosen, timeout)
+        sock.settimeout(timeout)
+    except BaseException:
+        sock.close()
+        raise
+    connection = Connection(sock, tls, verdict, peer)
+    if not verdict.accepted:
+        connection.close()
+        raise RefusedError(verdict)
+    return connection
+
+
+def check(host: str, port: int, policy: Policy | str = "strict", **options: Any) -> ChainVerdict:
+    """The verdict alone, also where it refuses; the connection is closed. All else is as in `connect`."""
+    try:
+        with connect(host, port, policy, **options) as connection:
+            return connection.verdict
+    except RefusedError as refused:
+        return refused.verdict
+
+
+def _handshake(sock: socket.socket, tls: ClientTLS, peer: str, deadline: Deadline) -> ChainVerdict:
+    with network_errors(peer, deadline):
+        while True:
+            waiting = tls.to_send()
+            if waiting:
+                deadline.bound(sock)
+                sock.sendall(waiting)
+            if tls.verdict is not None:
+                return tls.verdict
+            deadline.bound(sock)
+            received = sock.recv(_CHUNK)
+            try:
+                tls.receive(received)
+            except NetworkError as error:
+                _send_alert(sock, tls, deadline)
+                raise NetworkError(f"{peer}: {error}") from error
+
+
+def _send_alert(sock: socket.socket, tls: ClientTLS, deadline: Deadline) -> None:
+    """Tell the server what was wrong with its handshake; that it may be gone changes nothing."""
+    with suppress(OSError):
+        deadline.bound(sock)
+        sock.sendall(tls.to_send())
+
+
+def _settle(tls: ClientTLS, verdict: ChainVerdict, policy: Policy, timeout: float) -> ChainVerdict:
+    """Get the evidence that a pending verdict wants, source by source, all certificates at once."""
+    deadline = Deadline(timeout)
+    for source, gather in ((Source.OCSP, _ocsp), (Source.CRL, _crl)):
+        if verdict.outcome is Outcome.PENDING and source in policy.sources:
+            ask = partial(gather, at=verdict.at, policy=policy, deadline=deadline)
+            with ThreadPoolExecutor(_FETCHES_AT_ONCE) as pool:
+                found = list(pool.map(ask, tls.wanted))
+            verdict = tls.supply({each.fingerprint: (each,) for each in found})
+    return verdict
+
+
+def _ocsp(link: Link, at: datetime, policy: Policy, deadline: Deadline) -> Judgement:
+    urls = ocsp_urls(link.subject)
+    if not urls:
+        return _missing(link, Source.OCSP, "the certificate", Code.NO_URL, "the certificate names no OCSP responder")
+    try:
+        fetched = fetch_ocsp(link, url=urls[0], timeout=max(deadline.left(), _LEAST_WAIT))
+    except NetworkError as error:
+        return _missing(link, Source.OCSP, urls[0], Code.UNREACHABLE, str(error).rstrip("."))
+    return judge(fetched.body, link, at, policy.rules, source=Source.OCSP, origin=fetched.url)
+
+
+def _crl(link: Link, **_: object) -> Judgement:
+    return _missing(link, Source.CRL, "CRL", Code.UNREACHABLE, "no CRL has been asked for")
+
+
+def _missing(link: Link, source: Source, origin: str, code: Code, said: str) -> Judgement:
+    return Judgement(Status.MISSING, source, origin, link.fingerprint, (Reason(code, said),))
+
+
+def preset_or_policy(policy: Policy | str) -> Policy:
+    """The policy itself, or the preset of that name; InputError where there is none."""
+    if isinstance(policy, Policy):
+        return policy
+    try:
+        return preset(policy)
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+
+
+def _authorities(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
+    if ca is None:
+        return None
+    if isinstance(ca, str | os.PathLike | x509.Certificate):
+        return (ca,)
+    return tuple(ca)
+
+
+def _identity(certificate: PathLike | None, key: PathLike | None) -> Identity | None:
+    """The client's own certificate; a key that is not named is looked for in the certificate's file."""
+    if certificate is None:
+        if key is not None:
+            raise InputError("A client's key is of no use without its certificate.")
+        return None
+    return Identity(os.fspath(certificate), os.fspath(key if key is not None else certificate))
