@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asn1crypto import ocsp as asn1_ocsp
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certtools.authority import Authority
@@ -24,6 +26,7 @@ from certtools.forge.ocsp import (
     sign,
     single,
 )
+from certtools.forge.signing import sign_bytes
 from mustaple.core import ocsp_rules
 from mustaple.core.ocsp import judge
 from mustaple.core.ocsp_case import MAX_RESPONSE_BYTES
@@ -311,6 +314,20 @@ def test_sha_1_is_refused_unless_allowed_and_md5_always(at: datetime, key: str) 
     if key.startswith("rsa"):
         broken = bench.response(signature_hash=hashes.MD5())  # noqa: S303
         assert Code.WEAK_SIGNATURE.value in codes(bench.judge(broken, allowing))
+
+
+@pytest.mark.requirement("RFC9919-3.2.1-1")
+def test_a_delegate_whose_own_certificate_is_signed_with_sha_1(bench: Bench) -> None:
+    delegate = bench.delegate()
+    for algorithm, status in ((hashes.SHA256(), Status.GOOD), (hashes.SHA1(), Status.UNUSABLE)):  # noqa: S303
+        again = asn1_x509.Certificate.load(delegate.certificate.public_bytes(Encoding.DER))
+        identifier, _ = sign_bytes(b"", bench.ca.key, algorithm)
+        again["tbs_certificate"]["signature"] = again["signature_algorithm"] = identifier
+        again["signature_value"] = sign_bytes(again["tbs_certificate"].dump(force=True), bench.ca.key, algorithm)[1]
+        certificate = x509.load_der_x509_certificate(again.dump(force=True))
+        judgement = bench.judge(bench.response(signer=replace(delegate, certificate=certificate)))
+        assert judgement.status is status
+        assert codes(judgement) == (set() if status is Status.GOOD else {"unauthorized-responder"})
 
 
 # ---------------------------------------------------------------------------------------------------------

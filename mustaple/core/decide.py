@@ -106,10 +106,11 @@ def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason
     if features[1:].count(None) != len(features) - 1 or isinstance(features[0], FeatureError):
         reasons, features = _feature_faults(situation.chain, policy)
         reasons = situation.reasons + reasons
-    if features[0] is None:
+    own = features[0]
+    if own is None or isinstance(own, FeatureError):
         return reasons, _NO_DEMAND
     asked = demand(
-        features[0], reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
+        own, reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
     )
     if asked.unacceptable:
         refused = Reason(Code.FEATURE_UNACCEPTABLE, f"{asked.unacceptable} (reading {policy.reading.value})")
