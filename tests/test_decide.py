@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from certtools.authority import Authority
 from certtools.chain import Chain
-from certtools.feature import Reading
+from certtools.feature import OID, Reading
 from certtools.forge.ocsp import CertificateStatus, answer, sign, single
 from mustaple.core.decide import Situation, combine, decide
 from mustaple.core.ocsp import judge
@@ -238,35 +240,29 @@ def test_a_ca_list_must_be_held_by_what_it_issues(at: datetime) -> None:
 
 
 def test_a_malformed_list_is_refused_where_promises_are_enforced(at: datetime) -> None:
-    from certtools.extensions import RawExtension  # the shape of an extension nobody builds
-
     site = Site(at)
     assert site.decide("must-staple", site.evidence(site.leaf, GOOD)).accepted
-    broken = replace_features(site, RawExtension("1.3.6.1.5.5.7.1.24", False, b"\x31\x03\x02\x01\x05"))
+    broken = replace_features(site, b"\x31\x03\x02\x01\x05")
     verdict = broken.decide("must-staple", broken.evidence(broken.leaf, GOOD))
     assert codes(verdict) == ["feature-malformed"]
     assert verdict.certificates[0].features is None
     assert broken.decide("soft-fail", broken.evidence(broken.leaf, GOOD)).accepted
 
 
-def replace_features(site: Site, extension: object) -> Site:
-    """The same site with a leaf whose TLS Feature extension is these bytes, signed by the same CA."""
-    from asn1crypto import x509 as asn1_x509
-    from asn1crypto.core import ParsableOctetString
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from certtools.forge.signing import sign_bytes
-
-    again = asn1_x509.Certificate.load(site.chain.leaf.public_bytes(Encoding.DER))
-    for item in again["tbs_certificate"]["extensions"]:
-        if item["extn_id"].dotted == extension.oid:
-            item["extn_value"] = ParsableOctetString(extension.value)
-    again["signature_value"] = sign_bytes(again["tbs_certificate"].dump(force=True), site.ca.key)[1]
-    leaf = x509.load_der_x509_certificate(again.dump(force=True))
+def replace_features(site: Site, features: bytes) -> Site:
+    """A site of the same CA whose leaf's TLS Feature extension is these bytes."""
+    own = site.chain.leaf
+    builder = x509.CertificateBuilder(
+        issuer_name=own.issuer,
+        subject_name=own.subject,
+        public_key=own.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=own.not_valid_before_utc.replace(tzinfo=None),
+        not_valid_after=own.not_valid_after_utc.replace(tzinfo=None),
+    ).add_extension(x509.UnrecognizedExtension(OID, features), critical=False)
     changed = Site(site.at)
     changed.root, changed.ca = site.root, site.ca
-    changed.chain = Chain((leaf, *site.chain.certificates[1:]))
+    changed.chain = Chain((builder.sign(site.ca.key, SHA256()), *site.chain.certificates[1:]))
     changed.leaf, changed.above = changed.chain.links
     return changed
 
