@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certtools.chain import Chain, name_of, to_pem
 from certtools.extensions import find_extension
 from certtools.feature import Feature, extension, not_inherited, read_features
 from certtools.keys import KeyKind, PrivateKey, generate_key, key_to_pem, signature_hash
 from certtools.names import as_text, general_names
+from certtools.profile import Profile, leaf_profile, sign_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
@@ -65,20 +65,6 @@ class Issued(Signed):
 
 
 @dataclass(frozen=True)
-class _Profile:
-    """What one kind of certificate says, besides its names and times."""
-
-    features: Sequence[int] | None = None
-    ca: bool = False
-    path_length: int | None = None
-    purposes: tuple[x509.ObjectIdentifier, ...] = ()
-    nocheck: bool = False
-    digital_signature: bool = True
-    ocsp_urls: Sequence[str] = ()
-    crl_urls: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
 class Authority:
     """A CA certificate, its private key, and the CA above it (None for a root).
 
@@ -117,9 +103,9 @@ class Authority:
     ) -> Authority:
         """A self-signed root."""
         key = _key(key)
-        profile = _Profile(features=features, ca=True, path_length=path_length)
+        profile = Profile(features=features, ca=True, path_length=path_length)
         builder = _builder(_subject(name), key.public_key(), not_before, not_after, serial_number)
-        certificate = _sign(builder.issuer_name(_subject(name)), key.public_key(), profile, key)
+        certificate = sign_certificate(builder.issuer_name(_subject(name)), key.public_key(), profile, key)
         return cls(certificate, key)
 
     def intermediate(
@@ -137,9 +123,9 @@ class Authority:
     ) -> Authority:
         """A CA below this one. The URLs are where *its own* status is told, so they belong to this CA's responder."""
         key = _key(key)
-        profile = _Profile(features=features, ca=True, path_length=path_length, ocsp_urls=ocsp_urls, crl_urls=crl_urls)
+        profile = Profile(features=features, ca=True, path_length=path_length, ocsp_urls=ocsp_urls, crl_urls=crl_urls)
         builder = self._builder(_subject(name), key.public_key(), not_before, not_after, serial_number)
-        return Authority(_sign(builder, key.public_key(), profile, self.key, self.certificate), key, self)
+        return Authority(sign_certificate(builder, key.public_key(), profile, self.key, self.certificate), key, self)
 
     def leaf(
         self,
@@ -159,7 +145,7 @@ class Authority:
         `features` is its TLS Feature list (RFC 7633): any integers, `()` for an empty list, None for no extension.
         """
         key = _key(key)
-        profile = _leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
+        profile = leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
         certificate = self._end_entity(
             general_names(names), key.public_key(), profile, (not_before, not_after), serial_number
         )
@@ -190,7 +176,7 @@ class Authority:
             features = read_features(csr)
         wanted = general_names(names) if names is not None else requested_names(csr)
         public_key = csr.public_key()
-        profile = _leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
+        profile = leaf_profile(features, ocsp_urls, crl_urls, client_auth=client_auth)
         certificate = self._end_entity(wanted, public_key, profile, (not_before, not_after), serial_number)
         return Signed(certificate, (certificate, *self.path))
 
@@ -213,20 +199,20 @@ class Authority:
         `digital_signature` (keyUsage) take them away, for those who test that a client minds.
         """
         key = _key(key)
-        profile = _Profile(
+        profile = Profile(
             features=features, purposes=tuple(purposes), nocheck=nocheck, digital_signature=digital_signature
         )
         not_after = not_after if not_after is not None else not_before + OCSP_SIGNER_LIFETIME
         subject = _subject(name if name is not None else f"{_common_name(self.certificate)} OCSP"[:MAX_COMMON_NAME])
         builder = self._builder(subject, key.public_key(), not_before, not_after, serial_number)
-        certificate = _sign(builder, key.public_key(), profile, self.key, self.certificate)
+        certificate = sign_certificate(builder, key.public_key(), profile, self.key, self.certificate)
         return Issued(certificate, (certificate, *self.path), key)
 
     def _end_entity(
         self,
         names: tuple[x509.GeneralName, ...],
         public_key: CertificatePublicKeyTypes,
-        profile: _Profile,
+        profile: Profile,
         validity: tuple[datetime | None, datetime | None],
         serial_number: int | None,
     ) -> x509.Certificate:
@@ -236,7 +222,7 @@ class Authority:
         subject = _subject(first) if len(first) <= MAX_COMMON_NAME else x509.Name([])
         builder = self._builder(subject, public_key, *validity, serial_number)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
-        return _sign(builder, public_key, profile, self.key, self.certificate)
+        return sign_certificate(builder, public_key, profile, self.key, self.certificate)
 
     def _builder(
         self,
@@ -349,77 +335,3 @@ def _builder(
         .not_valid_before(start)
         .not_valid_after(end)
     )
-
-
-def _leaf_profile(
-    features: Sequence[int] | None, ocsp_urls: Sequence[str], crl_urls: Sequence[str], *, client_auth: bool
-) -> _Profile:
-    purposes = (ExtendedKeyUsageOID.SERVER_AUTH, *((ExtendedKeyUsageOID.CLIENT_AUTH,) if client_auth else ()))
-    return _Profile(features=features, purposes=purposes, ocsp_urls=ocsp_urls, crl_urls=crl_urls)
-
-
-def _sign(
-    builder: x509.CertificateBuilder,
-    public_key: CertificatePublicKeyTypes,
-    profile: _Profile,
-    key: PrivateKey,
-    issuer: x509.Certificate | None = None,
-) -> x509.Certificate:
-    """The certificate, with every extension its profile asks for (RFC 5280 §4.2)."""
-    for value, critical in _extensions(public_key, profile, issuer):
-        builder = builder.add_extension(value, critical=critical)
-    return builder.sign(key, signature_hash(key))
-
-
-def _extensions(
-    public_key: CertificatePublicKeyTypes, profile: _Profile, issuer: x509.Certificate | None
-) -> Iterator[tuple[x509.ExtensionType, bool]]:
-    yield x509.BasicConstraints(ca=profile.ca, path_length=profile.path_length), True
-    yield _key_usage(public_key, profile), True
-    if profile.purposes:
-        yield x509.ExtendedKeyUsage(profile.purposes), False
-    yield x509.SubjectKeyIdentifier.from_public_key(public_key), False
-    if issuer is not None:
-        yield _authority_key_identifier(issuer), False
-    if profile.nocheck:
-        yield x509.OCSPNoCheck(), False
-    if profile.features is not None:
-        yield extension(profile.features), False
-    if profile.ocsp_urls:
-        yield (
-            x509.AuthorityInformationAccess(
-                x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
-                for url in profile.ocsp_urls
-            ),
-            False,
-        )
-    if profile.crl_urls:
-        yield (
-            x509.CRLDistributionPoints(
-                x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
-                for url in profile.crl_urls
-            ),
-            False,
-        )
-
-
-def _key_usage(public_key: CertificatePublicKeyTypes, profile: _Profile) -> x509.KeyUsage:
-    # A CA signs OCSP responses itself where no signer is delegated, hence its digitalSignature bit.
-    return x509.KeyUsage(
-        digital_signature=profile.digital_signature,
-        content_commitment=False,
-        key_encipherment=not profile.ca and isinstance(public_key, rsa.RSAPublicKey),
-        data_encipherment=False,
-        key_agreement=not profile.digital_signature,
-        key_cert_sign=profile.ca,
-        crl_sign=profile.ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    own = find_extension(issuer, x509.SubjectKeyIdentifier) or x509.SubjectKeyIdentifier.from_public_key(
-        issuer.public_key()  # a CA made elsewhere may have none
-    )
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)

@@ -133,7 +133,7 @@ class CaDir:
     def record(self, certificate: x509.Certificate) -> None:
         """Enter a certificate that one of these CAs signed. CaDirError where none did, or where it is there already."""
         for authority in self.issuers():
-            if signed_by(certificate, authority.certificate):
+            if certificate != authority.certificate and signed_by(certificate, authority.certificate):
                 self._register.record(certificate, _fingerprint(authority.certificate))
                 return
         raise CaDirError(f"No CA in {self.path} signed {name_of(certificate)}.")

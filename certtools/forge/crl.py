@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certtools.extensions import find_extension
 from certtools.keys import signature_hash
+from certtools.profile import authority_key_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,11 +46,8 @@ def crl(
     `issuer` replaces the signer's name; `extensions` are further ones with their critical flag. Times are aware.
     """
     key = signer.key
-    own = find_extension(signer.certificate, x509.SubjectKeyIdentifier) or x509.SubjectKeyIdentifier.from_public_key(
-        key.public_key()
-    )
     said: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), False),
+        (authority_key_identifier(signer.certificate), False),
         (x509.CRLNumber(number), False),
         *extensions,
     ]
