@@ -44,13 +44,18 @@ def raw_extensions(holder: Holder) -> list[RawExtension]:
     Raises ExtensionsError where they are not even DER.
     """
     try:
-        return [
-            RawExtension(item["extn_id"].dotted, bool(item["critical"].native), item["extn_value"].contents)
-            for group in _groups(holder)
-            for item in group
-        ]
+        return [_raw(item.dump()) for group in _groups(holder) for item in group]
     except (ValueError, KeyError, TypeError) as error:
         raise ExtensionsError("The extensions cannot be read.") from error
+
+
+def _raw(der: bytes) -> RawExtension:
+    from asn1crypto.core import Sequence
+
+    # By position and not as asn1crypto's Extension, which would parse the values of those it knows.
+    parts = Sequence.load(der)
+    oid, *critical, value = (parts[index].native for index in range(len(parts)))
+    return RawExtension(oid, critical == [True], value)
 
 
 def extensions_of(holder: Holder) -> x509.Extensions:
