@@ -86,7 +86,6 @@ def assert_only(judgement: Judgement, code: Code, status: Status = Status.UNUSAB
     assert judgement.status is status
 
 
-# ---------------------------------------------------------------------------------------------------------
 # What is good
 
 
@@ -110,7 +109,7 @@ def test_good_whatever_key_signs_and_refused_when_a_byte_differs(at: datetime, k
     assert_only(bench.judge(response[:-1] + bytes([response[-1] ^ 1])), Code.BAD_SIGNATURE)
 
 
-@pytest.mark.requirement("RFC6960-4.2.1-3")
+@pytest.mark.requirement("RFC6960-4.2.2.3-1")
 def test_good_by_name_and_by_key(bench: Bench) -> None:
     for responder_id in ResponderId:
         assert bench.judge(bench.response(responder_id=responder_id)).status is Status.GOOD
@@ -139,11 +138,10 @@ def test_a_time_without_a_zone_is_a_programming_error(bench: Bench) -> None:
         judge(bench.response(), bench.link, bench.at.replace(tzinfo=None))
 
 
-# ---------------------------------------------------------------------------------------------------------
 # What it says
 
 
-@pytest.mark.requirement("RFC6960-2.2-1")
+@pytest.mark.requirement("RFC6960-2.2-1", "RFC6960-2.2-3")
 def test_revoked_says_when_and_why(bench: Bench) -> None:
     when = bench.at - timedelta(hours=5)
     response = bench.one(
@@ -160,12 +158,14 @@ def test_unknown_is_not_good(bench: Bench) -> None:
     assert_only(bench.judge(bench.one(status=CertificateStatus.UNKNOWN)), Code.UNKNOWN, Status.UNKNOWN)
 
 
+@pytest.mark.requirement("RFC6960-3.2-6")
 @pytest.mark.parametrize("status", [CertificateStatus.GOOD, CertificateStatus.UNKNOWN])
 def test_a_stale_answer_is_unusable(bench: Bench, status: CertificateStatus) -> None:
     stale = {"this_update": bench.at - 3 * DAY, "next_update": bench.at - DAY}
     assert_only(bench.judge(bench.one(status=status, **stale)), Code.EXPIRED)
 
 
+@pytest.mark.requirement("RFC6960-2.2-3")
 def test_revocation_does_not_grow_old_unless_it_is_a_hold(bench: Bench) -> None:
     stale = {"this_update": bench.at - 30 * DAY, "next_update": bench.at - 20 * DAY}
     revoked = bench.judge(bench.one(status=CertificateStatus.REVOKED, **stale))
@@ -185,7 +185,6 @@ def test_revoked_by_a_stranger_is_not_revoked(bench: Bench) -> None:
     assert "revoked" not in codes(judgement)
 
 
-# ---------------------------------------------------------------------------------------------------------
 # Of whom: CertID
 
 
@@ -209,7 +208,7 @@ def test_a_cert_id_by_md5(bench: Bench) -> None:
     assert_only(bench.judge(bench.one(hash_algorithm="md5")), Code.CERT_ID_HASH)
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.3-1")
+@pytest.mark.requirement("RFC6960-4.2.2.3-2")
 def test_the_matching_one_of_several_decides(bench: Bench) -> None:
     good = single(bench.link, bench.at)
     revoked = single(bench.link, bench.at, status=CertificateStatus.REVOKED)
@@ -220,7 +219,7 @@ def test_the_matching_one_of_several_decides(bench: Bench) -> None:
     assert_only(bench.judge(bench.response(others_good, others_revoked)), Code.OTHER_CERTIFICATE)
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.3-1")
+@pytest.mark.requirement("RFC6960-4.2.2.3-2")
 def test_contradictory_answers_are_refused(bench: Bench) -> None:
     good = single(bench.link, bench.at)
     unknown = single(bench.link, bench.at, status=CertificateStatus.UNKNOWN)
@@ -234,7 +233,6 @@ def test_contradictory_answers_are_refused(bench: Bench) -> None:
     assert bench.judge(bench.response(older, good)).this_update == good.this_update
 
 
-# ---------------------------------------------------------------------------------------------------------
 # Who said it: signature and authority
 
 
@@ -249,20 +247,20 @@ def test_a_changed_byte_breaks_the_signature(bench: Bench) -> None:
     assert_only(bench.judge(loaded.dump(force=True)), Code.BAD_SIGNATURE)
 
 
-@pytest.mark.requirement("RFC6960-3.2-3")
+@pytest.mark.requirement("RFC6960-4.2.2.3-1")
 def test_a_responder_id_that_is_not_the_signers(bench: Bench) -> None:
     for responder_id in ResponderId:
         response = bench.response(responder=bench.stranger.certificate, responder_id=responder_id)
         assert_only(bench.judge(response), Code.RESPONDER_ID_MISMATCH)
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.2-1")
+@pytest.mark.requirement("RFC6960-4.2.2.2-2", "RFC6960-3.2-3")
 def test_a_delegate_that_the_issuer_did_not_sign(bench: Bench) -> None:
     for by in (bench.stranger, bench.root, bench.namesake):
         assert_only(bench.judge(bench.response(signer=bench.delegate(by))), Code.UNAUTHORIZED_RESPONDER)
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.2-2")
+@pytest.mark.requirement("RFC6960-4.2.2.2-1")
 @pytest.mark.parametrize(
     "purposes", [[ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]]
 )
@@ -273,7 +271,7 @@ def test_a_delegate_without_ocsp_signing(bench: Bench, purposes: list[x509.Objec
     assert codes(bench.judge(bench.response(signer=leaf))) == {"unauthorized-responder", "delegate-unchecked"}
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.2-3")
+@pytest.mark.requirement("RFC6960-3.2-4")
 @pytest.mark.parametrize(("begin", "end"), [(-9, -1), (1, 9)])
 def test_a_delegate_out_of_its_validity(bench: Bench, begin: int, end: int) -> None:
     delegate = bench.delegate(not_before=bench.at + begin * DAY, not_after=bench.at + end * DAY)
@@ -294,7 +292,7 @@ def test_a_delegate_that_was_not_sent_signs_nothing(bench: Bench) -> None:
     assert_only(bench.judge(bench.response(signer=delegate, certificates=())), Code.BAD_SIGNATURE)
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.2-4")
+@pytest.mark.requirement("RFC6960-4.2.2.2-3")
 def test_a_responder_that_the_operator_trusts(bench: Bench) -> None:
     response = bench.response(signer=bench.stranger)
     assert_only(bench.judge(response, Rules(unchecked_delegate=UncheckedDelegate.ACCEPT)), Code.UNAUTHORIZED_RESPONDER)
@@ -303,7 +301,7 @@ def test_a_responder_that_the_operator_trusts(bench: Bench) -> None:
     assert_only(bench.judge(bench.response(signer=bench.delegate(bench.root)), trusting), Code.UNAUTHORIZED_RESPONDER)
 
 
-@pytest.mark.requirement("RFC9919-3.2.1-1")
+@pytest.mark.requirement("RFC6960-5.1.1-1")
 @pytest.mark.parametrize("key", ["ec-p256", "rsa-2048"])
 def test_sha_1_is_refused_unless_allowed_and_md5_always(at: datetime, key: str) -> None:
     bench = Bench(at, key=key)
@@ -316,7 +314,7 @@ def test_sha_1_is_refused_unless_allowed_and_md5_always(at: datetime, key: str) 
         assert Code.WEAK_SIGNATURE.value in codes(bench.judge(broken, allowing))
 
 
-@pytest.mark.requirement("RFC9919-3.2.1-1")
+@pytest.mark.requirement("RFC6960-5.1.1-1")
 def test_a_delegate_whose_own_certificate_is_signed_with_sha_1(bench: Bench) -> None:
     delegate = bench.delegate()
     for algorithm, status in ((hashes.SHA256(), Status.GOOD), (hashes.SHA1(), Status.UNUSABLE)):  # noqa: S303
@@ -330,11 +328,10 @@ def test_a_delegate_whose_own_certificate_is_signed_with_sha_1(bench: Bench) -> 
         assert codes(judgement) == (set() if status is Status.GOOD else {"unauthorized-responder"})
 
 
-# ---------------------------------------------------------------------------------------------------------
 # When
 
 
-@pytest.mark.requirement("RFC6960-3.2-5")
+@pytest.mark.requirement("RFC6960-4.2.2.1-1", "RFC9919-5-2")
 @pytest.mark.parametrize(("seconds", "status"), [(60, Status.GOOD), (61, Status.UNUSABLE)])
 def test_this_update_in_the_future_by_more_than_the_skew(bench: Bench, seconds: int, status: Status) -> None:
     this_update = bench.at + timedelta(seconds=seconds)
@@ -343,7 +340,7 @@ def test_this_update_in_the_future_by_more_than_the_skew(bench: Bench, seconds: 
     assert codes(judgement) == (set() if status is Status.GOOD else {"not-yet-valid"})
 
 
-@pytest.mark.requirement("RFC6960-3.2-6")
+@pytest.mark.requirement("RFC6960-3.2-6", "RFC9919-5-2")
 @pytest.mark.parametrize(("seconds", "status"), [(60, Status.GOOD), (61, Status.UNUSABLE)])
 def test_next_update_in_the_past_by_more_than_the_skew(bench: Bench, seconds: int, status: Status) -> None:
     next_update = bench.at - timedelta(seconds=seconds)
@@ -352,7 +349,7 @@ def test_next_update_in_the_past_by_more_than_the_skew(bench: Bench, seconds: in
     assert codes(judgement) == (set() if status is Status.GOOD else {"expired"})
 
 
-@pytest.mark.requirement("RFC9919-4-1")
+@pytest.mark.requirement("RFC9919-5-1")
 def test_no_next_update(bench: Bench) -> None:
     response = bench.one(next_update=None)
     assert_only(bench.judge(response), Code.NO_NEXT_UPDATE)
@@ -373,7 +370,7 @@ def test_too_old_whatever_its_next_update_says(bench: Bench, seconds: int, statu
     assert codes(judgement) == (set() if status is Status.GOOD else {"too-old"})
 
 
-@pytest.mark.requirement("RFC6960-4.2.2.1-1")
+@pytest.mark.requirement("RFC6960-4.2.2.1-2")
 def test_a_window_that_ends_before_it_begins(bench: Bench) -> None:
     rules = Rules(skew=2 * timedelta(hours=1))
     inverted = bench.one(this_update=bench.at, next_update=bench.at - timedelta(seconds=1))
@@ -381,11 +378,10 @@ def test_a_window_that_ends_before_it_begins(bench: Bench) -> None:
     assert bench.judge(bench.one(this_update=bench.at, next_update=bench.at), rules).status is Status.GOOD
 
 
-# ---------------------------------------------------------------------------------------------------------
 # Extensions
 
 
-@pytest.mark.requirement("RFC5280-4.2-1")
+@pytest.mark.requirement("RFC6960-4.4-1")
 def test_a_critical_extension_that_nobody_knows(bench: Bench) -> None:
     for critical, status in ((True, Status.UNUSABLE), (False, Status.GOOD)):
         extension = RawExtension("2.999.113", critical, b"\x05\x00")
@@ -402,11 +398,12 @@ def test_a_critical_extension_that_nobody_knows(bench: Bench) -> None:
     assert bench.judge(others).status is Status.GOOD
 
 
-@pytest.mark.requirement("RFC9654-2.1-1")
+@pytest.mark.requirement("RFC9654-2.1-1", "RFC9919-5-3", "RFC9919-5-4")
 def test_the_nonce_that_was_sent(bench: Bench) -> None:
     sent = bytes(range(32))
     assert bench.judge(bench.response(nonce=sent), nonce=sent).notes == ()
     assert_only(bench.judge(bench.response(nonce=bytes(32)), nonce=sent), Code.NONCE_MISMATCH)
+    assert bench.judge(bench.response(nonce=sent)).status is Status.GOOD
     without = bench.judge(bench.response(), nonce=sent)
     assert without.status is Status.GOOD
     assert [note.code for note in without.notes] == [Code.NONCE_MISMATCH]
@@ -416,24 +413,23 @@ def test_the_nonce_that_was_sent(bench: Bench) -> None:
     assert bench.judge(critical, nonce=b"\x07").status is Status.GOOD
 
 
-# ---------------------------------------------------------------------------------------------------------
 # What cannot be read
 
 
+@pytest.mark.requirement("RFC6960-4.2.1-2")
 @pytest.mark.parametrize("status", [status for status in ResponseStatus if status is not ResponseStatus.SUCCESSFUL])
-@pytest.mark.requirement("RFC6960-4.2.1-1")
 def test_error_answers(bench: Bench, status: ResponseStatus) -> None:
     judgement = bench.judge(bench.response(response_status=status))
     assert_only(judgement, Code.ERROR_STATUS)
     assert status.name.replace("_", "").lower() in judgement.reasons[0].detail.lower()
 
 
-@pytest.mark.requirement("RFC6960-4.2.1-2")
+@pytest.mark.requirement("RFC6960-4.2.1-3")
 def test_a_response_that_is_not_basic(bench: Bench) -> None:
     assert_only(bench.judge(bench.response(response_type="1.3.6.1.5.5.7.48.1.99")), Code.RESPONSE_TYPE)
 
 
-@pytest.mark.requirement("RFC6960-4.2.1-4")
+@pytest.mark.requirement("RFC6960-4.2.1-1")
 def test_trailing_bytes_outside_and_inside(bench: Bench) -> None:
     from certtools.forge.ocsp import wrap
 
@@ -444,6 +440,7 @@ def test_trailing_bytes_outside_and_inside(bench: Bench) -> None:
     assert_only(bench.judge(wrap(basic + b"\0\0")), Code.TRAILING_BYTES)
 
 
+@pytest.mark.requirement("RFC6960-4.2.1-1")
 @pytest.mark.parametrize(
     ("response", "said"),
     [
@@ -464,6 +461,7 @@ def test_garbage_is_malformed(bench: Bench, response: bytes, said: str) -> None:
     assert said in judgement.reasons[0].detail
 
 
+@pytest.mark.requirement("RFC6960-4.2.1-1", "RFC6960-3.2-2")
 def test_every_truncation_and_every_flipped_byte_is_unusable_and_no_exception(bench: Bench) -> None:
     response = bench.response(signer=bench.delegate())
     for length in range(len(response)):
@@ -481,6 +479,7 @@ def test_every_truncation_and_every_flipped_byte_is_unusable_and_no_exception(be
         assert bench.judge(bytes(changed)).status is Status.UNUSABLE, place
 
 
+@pytest.mark.requirement("RFC6960-4.2.1-4")
 def test_an_oversized_response_is_not_read(bench: Bench) -> None:
     assert_only(bench.judge(bytes(10 * 1024 * 1024)), Code.OVERSIZED)
     padded = bench.response(extensions=(RawExtension("2.999.1", False, bytes(MAX_RESPONSE_BYTES)),))
