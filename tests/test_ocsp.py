@@ -45,7 +45,7 @@ DAY = timedelta(days=1)
 class Bench:
     """A CA, two of its certificates, and a stranger who is nobody's CA."""
 
-    def __init__(self, at: datetime, key: str = "ec-p256", leaf_key: str = "ec-p256") -> None:
+    def __init__(self, at: datetime, key: str = "ec-p256") -> None:
         self.at = at
         span = {"not_before": at - 400 * DAY, "not_after": at + 400 * DAY}
         self.root = Authority.root("root", **span)
@@ -144,9 +144,7 @@ def test_a_time_without_a_zone_is_a_programming_error(bench: Bench) -> None:
 @pytest.mark.requirement("RFC6960-2.2-1", "RFC6960-2.2-3")
 def test_revoked_says_when_and_why(bench: Bench) -> None:
     when = bench.at - timedelta(hours=5)
-    response = bench.one(
-        status=CertificateStatus.REVOKED, revocation_time=when, reason=x509.ReasonFlags.key_compromise
-    )
+    response = bench.one(status=CertificateStatus.REVOKED, revocation_time=when, reason=x509.ReasonFlags.key_compromise)
     judgement = bench.judge(response)
     assert_only(judgement, Code.REVOKED, Status.REVOKED)
     assert (judgement.revocation_time, judgement.revocation_reason) == (when, "keyCompromise")
@@ -261,9 +259,7 @@ def test_a_delegate_that_the_issuer_did_not_sign(bench: Bench) -> None:
 
 
 @pytest.mark.requirement("RFC6960-4.2.2.2-1")
-@pytest.mark.parametrize(
-    "purposes", [[ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]]
-)
+@pytest.mark.parametrize("purposes", [[ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]])
 def test_a_delegate_without_ocsp_signing(bench: Bench, purposes: list[x509.ObjectIdentifier]) -> None:
     delegate = bench.delegate(purposes=purposes)
     assert_only(bench.judge(bench.response(signer=delegate)), Code.UNAUTHORIZED_RESPONDER)
@@ -305,19 +301,19 @@ def test_a_responder_that_the_operator_trusts(bench: Bench) -> None:
 @pytest.mark.parametrize("key", ["ec-p256", "rsa-2048"])
 def test_sha_1_is_refused_unless_allowed_and_md5_always(at: datetime, key: str) -> None:
     bench = Bench(at, key=key)
-    weak = bench.response(signature_hash=hashes.SHA1())  # noqa: S303
+    weak = bench.response(signature_hash=hashes.SHA1())
     assert_only(bench.judge(weak), Code.WEAK_SIGNATURE)
     allowing = Rules(weak_signature=WeakSignature.ALLOW_SHA1)
     assert bench.judge(weak, allowing).status is Status.GOOD
     if key.startswith("rsa"):
-        broken = bench.response(signature_hash=hashes.MD5())  # noqa: S303
+        broken = bench.response(signature_hash=hashes.MD5())
         assert Code.WEAK_SIGNATURE.value in codes(bench.judge(broken, allowing))
 
 
 @pytest.mark.requirement("RFC6960-5.1.1-1")
 def test_a_delegate_whose_own_certificate_is_signed_with_sha_1(bench: Bench) -> None:
     delegate = bench.delegate()
-    for algorithm, status in ((hashes.SHA256(), Status.GOOD), (hashes.SHA1(), Status.UNUSABLE)):  # noqa: S303
+    for algorithm, status in ((hashes.SHA256(), Status.GOOD), (hashes.SHA1(), Status.UNUSABLE)):
         again = asn1_x509.Certificate.load(delegate.certificate.public_bytes(Encoding.DER))
         identifier, _ = sign_bytes(b"", bench.ca.key, algorithm)
         again["tbs_certificate"]["signature"] = again["signature_algorithm"] = identifier
