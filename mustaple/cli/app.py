@@ -31,10 +31,10 @@ COMMANDS: Final = (
 class _Commands(TyperGroup):
     """A group whose commands live in modules of their own: `mustaple --version` loads none of them."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the framework's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the framework's signature
         if cmd_name not in COMMANDS:
             return None
         command = typer.main.get_command(import_module(f"mustaple.cli.{cmd_name}").app)
@@ -65,7 +65,7 @@ def top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
     ] = False,
 ) -> None:
-    """This TLS server will always prove that its certificates are not revoked: issue, staple, check.
+    """Make a TLS server prove that its certificates are not revoked, and refuse one that does not.
 
     Start with `mustaple issue localhost --out d`, or see the whole at once with `mustaple compare`.
     """

@@ -73,22 +73,23 @@ def decide(situation: Situation, policy: Policy) -> ChainVerdict:
         reasons = (*reasons, Reason(Code.NOTHING_TO_CHECK, said))
     certificates = []
     wanted = []
+    refused, checked = bool(reasons), False
     for position, link in enumerate(chain.links):
-        inside = policy.looks_at_evidence and (position == 0 or policy.depth is Depth.EVERY or asked.chain)
         obliged = asked.chain or (asked.leaf and position == 0)
-        if not inside:
+        if not policy.looks_at_evidence or (position and policy.depth is Depth.LEAF and not obliged):
             certificates.append(CertVerdict(link, obliged, Outcome.ACCEPTED, Status.NOT_CHECKED, None, ()))
             continue
         verdict = _decide_link(link, situation, policy, obliged=obliged)
+        checked = True
+        refused = refused or verdict.outcome is Outcome.REFUSED
         if verdict.outcome is Outcome.PENDING:
             wanted.append(link.fingerprint)
         certificates.append(verdict)
-    refused = bool(reasons) or any([verdict.outcome is Outcome.REFUSED for verdict in certificates])
     return ChainVerdict(
         outcome=Outcome.REFUSED if refused else Outcome.PENDING if wanted else Outcome.ACCEPTED,
         policy=policy.name,
         at=situation.at,
-        checked=any([verdict.status is not Status.NOT_CHECKED for verdict in certificates]),
+        checked=checked,
         certificates=tuple(certificates),
         reasons=by_rank(reasons),
         wanted=() if refused else tuple(wanted),
@@ -164,10 +165,7 @@ def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: b
         return CertVerdict(link, obliged, Outcome.PENDING, status, decisive, judgements)
     else:
         refuse = _refuses(status, policy)
-    if broken and status is not Status.REVOKED:
-        why = _broken_promise(link, staple)
-    else:
-        why = _why(link, decisive)
+    why = _broken_promise(link, staple) if broken and status is not Status.REVOKED else _why(link, decisive)
     notes = decisive.notes if decisive is not None else ()
     if refuse:
         return CertVerdict(link, obliged, Outcome.REFUSED, status, decisive, judgements, why, notes)

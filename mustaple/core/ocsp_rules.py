@@ -67,9 +67,13 @@ def _too_weak(found: Strength, case: Case) -> bool:
     return found is Strength.BROKEN or case.rules.weak_signature is not WeakSignature.ALLOW_SHA1
 
 
-def _algorithm(signed: ocsp.OCSPResponse | x509.Certificate) -> str:
-    oid = signed.signature_algorithm_oid
-    return oid.dotted_string if oid._name == "Unknown OID" else oid._name
+def _algorithm(response: ocsp.OCSPResponse) -> str:
+    """The hash that was signed, or the OID of an algorithm that is not known here."""
+    try:
+        algorithm = response.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        algorithm = None
+    return algorithm.name.upper() if algorithm is not None else response.signature_algorithm_oid.dotted_string
 
 
 def _check_responder_id(case: Case) -> Reason | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import InitVar, dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from certtools.chain import name_of
 from certtools.feature import FeatureError, read_features
@@ -66,7 +66,8 @@ class Code(enum.Enum):
 
     rule: Rule
 
-    def __new__(cls, code: str, rank: int, clause: str, advice: str, alert: Alert = _BAD_STATUS) -> Code:
+    def __new__(cls, code: str, rank: int, clause: str, advice: str, alert: Alert = _BAD_STATUS) -> Self:
+        """A member whose value is the code alone; the rest is its rule."""
         member = object.__new__(cls)
         member._value_ = code
         member.rule = Rule(rank, clause, alert, advice)

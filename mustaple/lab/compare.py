@@ -1,0 +1,206 @@
+"""Soft fail against hard fail: every preset as a real client against every situation, and whether each was right."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from certtools.authority import Authority
+from certtools.forge import MUTATIONS, Scene
+from mustaple.core.policy import PRESETS
+from mustaple.core.verdict import Outcome
+from mustaple.net.client import check
+from mustaple.net.responder import ResponderServer
+from mustaple.net.responder.reply import UNAUTHORIZED
+from mustaple.net.server import StaplingServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from certtools.authority import Issued
+    from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.responder.question import Question
+
+TIMEOUT: Final = 10.0  # seconds for one connection, all its fetches included
+
+
+class Attacker(enum.StrEnum):
+    """Who stands between client and server."""
+
+    NONE = "none"
+    THIEF = "holds the stolen key"
+
+
+class Ocsp(enum.StrEnum):
+    """What a client meets that asks the CA itself."""
+
+    ANSWERS = "answers"
+    BLOCKED = "blocked"
+
+
+class Kind(enum.StrEnum):
+    """Whether an outcome was right."""
+
+    RIGHT = "right"
+    ATTACK_SUCCEEDED = "attack-succeeded"
+    FALSE_OUTAGE = "false-outage"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One situation: what is true, what the server staples, and what the CA's responder says if it can be reached.
+
+    `staple` and `answer` name mutations of an honest response (`certtools.forge.MUTATIONS`), "good" is the honest
+    one, None is nothing. Whatever the responder says, `revoked` is the truth.
+    """
+
+    name: str
+    title: str
+    revoked: bool = False
+    staple: str | None = "good"
+    answer: str = "good"
+    ocsp: Ocsp = Ocsp.ANSWERS
+    attacker: Attacker = Attacker.NONE
+    must_staple: bool = True
+
+
+_BLOCKED_BY_THIEF: Final[dict[str, Any]] = {
+    "revoked": True,
+    "answer": "revoked",
+    "ocsp": Ocsp.BLOCKED,
+    "attacker": Attacker.THIEF,
+}
+
+CASES: Final = (
+    Case("good-staple", "all is well"),
+    Case("no-staple", "the server forgets to staple", staple=None),
+    Case("no-promise", "no staple, and none was promised", staple=None, must_staple=False),
+    Case("expired-staple", "the server does not refresh its staple", staple="expired"),
+    Case("responder-down", "the responder is down, and the staple gone", staple=None, ocsp=Ocsp.BLOCKED),
+    Case(
+        "no-promise-down",
+        "the responder is down; no staple was promised",
+        staple=None,
+        ocsp=Ocsp.BLOCKED,
+        must_staple=False,
+    ),
+    Case("unknown", "the responder lost its memory", staple="unknown", answer="unknown"),
+    Case("revoked-staple", "the staple says revoked", revoked=True, staple="revoked", answer="revoked"),
+    Case(
+        "stripped",
+        "a thief staples nothing",
+        revoked=True,
+        staple=None,
+        answer="revoked",
+        attacker=Attacker.THIEF,
+    ),
+    Case("stripped-and-blocked", "a thief staples nothing and blocks OCSP", staple=None, **_BLOCKED_BY_THIEF),
+    Case(
+        "no-promise-blocked",
+        "a thief blocks OCSP; no staple was promised",
+        staple=None,
+        must_staple=False,
+        **_BLOCKED_BY_THIEF,
+    ),
+    Case("old-good-staple", "a thief staples an old good answer, blocks OCSP", staple="expired", **_BLOCKED_BY_THIEF),
+    Case(
+        "others-staple",
+        "a thief staples another's good answer, blocks OCSP",
+        staple="other-certificate",
+        **_BLOCKED_BY_THIEF,
+    ),
+    Case("bad-signature", "a thief staples a forgery, blocks OCSP", staple="forged-signature", **_BLOCKED_BY_THIEF),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one preset did in one case, over real sockets. `seconds` is the time to the verdict."""
+
+    preset: str
+    case: Case
+    verdict: ChainVerdict
+    ca_requests: int
+    seconds: float
+
+    @property
+    def kind(self) -> Kind:
+        """Right, an attack that succeeded (accepted while revoked), or a false outage (refused while good)."""
+        accepted = self.verdict.outcome is Outcome.ACCEPTED
+        if accepted and self.case.revoked:
+            return Kind.ATTACK_SUCCEEDED
+        if not accepted and not self.case.revoked:
+            return Kind.FALSE_OUTAGE
+        return Kind.RIGHT
+
+
+def run(cases: tuple[Case, ...] = CASES, presets: tuple[str, ...] = tuple(PRESETS)) -> Iterator[Cell]:
+    """Every preset in every case, case by case, as they are measured.
+
+    Issues a chain of its own (root and leaf, so that the leaf's staple is a staple for every certificate below the
+    root), and runs a responder and a stapling server on loopback while it goes on.
+    """
+    with ExitStack() as stack:
+        world = _World(stack)
+        for case in cases:
+            with world.serve(case) as server:
+                for preset in presets:
+                    yield _measure(world, server, case, preset)
+
+
+def _measure(world: _World, server: StaplingServer, case: Case, preset: str) -> Cell:
+    before = world.asked
+    start = time.perf_counter()
+    verdict = check(
+        "localhost",
+        server.port,
+        preset,
+        ca=world.root.certificate,
+        address=(server.host, server.port),
+        timeout=TIMEOUT,
+    )
+    return Cell(preset, case, verdict, world.asked - before, time.perf_counter() - start)
+
+
+class _World:
+    """The CA of the experiment, its responder, and an address where nobody answers."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.at = datetime.now(UTC)
+        begin, end = self.at - timedelta(days=90), self.at + timedelta(days=90)
+        self.root = Authority.root("compare root", not_before=begin, not_after=end)
+        self.rogue = Authority.root("somebody else", not_before=begin, not_after=end)
+        self.answers: dict[int, bytes] = {}
+        self.asked = 0
+        self.responder = stack.enter_context(ResponderServer(self._answer))
+        # Bound and not listening: whoever connects is refused at once, as behind a firewall that rejects.
+        closed = stack.enter_context(socket.socket())
+        closed.bind(("127.0.0.1", 0))
+        self.blocked = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+
+    def serve(self, case: Case) -> StaplingServer:
+        """A server in this case's situation, with a certificate of its own."""
+        leaf = self._leaf(case)
+        other = self._leaf(case)
+        link = leaf.as_chain().links[0]
+        scene = Scene(link=link, issuer=self.root, other=other.as_chain().links[0], rogue=self.rogue, at=self.at)
+        self.answers[link.serial_number] = _response(case.answer, scene)
+        staple = None if case.staple is None else _response(case.staple, scene)
+        return StaplingServer((leaf.certificate,), leaf.key, staple)
+
+    def _leaf(self, case: Case) -> Issued:
+        url = self.responder.url if case.ocsp is Ocsp.ANSWERS else self.blocked
+        return self.root.leaf(["localhost"], features=(5,) if case.must_staple else None, ocsp_urls=(url,))
+
+    def _answer(self, question: Question) -> bytes:
+        self.asked += 1
+        return self.answers.get(question.cert_ids[0].serial_number, UNAUTHORIZED)
+
+
+def _response(name: str, scene: Scene) -> bytes:
+    return scene.response() if name == "good" else MUTATIONS[name](scene)

@@ -1,0 +1,99 @@
+"""The comparison of presets as a table for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mustaple.report.verdict_json import verdict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from mustaple.lab.compare import Cell
+
+# From this width on a cell says in one line what a narrower table breaks into two, and cases have their titles.
+_WIDE = 150
+_STYLES = {"right": "green", "attack-succeeded": "bold red", "false-outage": "yellow"}
+_WRONG = {"attack-succeeded": "ATTACK", "false-outage": "OUTAGE"}
+_WRONG_WIDE = {"attack-succeeded": "ATTACK SUCCEEDED", "false-outage": "FALSE OUTAGE"}
+
+
+def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
+    """Cases down, presets across, for a terminal of `width` columns; what went wrong stands out, colour or not."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    wide = width >= _WIDE
+    presets = list(dict.fromkeys(cell.preset for cell in cells))
+    table = Table(box=None, padding=(0, 1, 0, 0), title="Client policies, against real servers", title_justify="left")
+    table.add_column("", no_wrap=not wide)
+    for preset in presets:
+        table.add_column(preset, no_wrap=True)
+    found = {(cell.case.name, cell.preset): cell for cell in cells}
+    cases = list(dict.fromkeys(cell.case for cell in cells))
+    for revoked, heading in ((False, "THE CERTIFICATE IS GOOD"), (True, "THE CERTIFICATE IS REVOKED")):
+        own = [case for case in cases if case.revoked is revoked]
+        if own:
+            table.add_row(Text(heading, style="bold"))
+        for case in own:
+            row = [_cell_text(found[case.name, preset], wide=wide) for preset in presets]
+            table.add_row(case.title if wide else case.name, *row)
+    legend = "ATTACK: it succeeded, accepted while revoked. OUTAGE: a false one, refused while good."
+    return Group(table, Text(legend, style="dim"), Text(), _summary(cells, presets))
+
+
+def _cell_text(cell: Cell, *, wide: bool) -> Text:
+    from rich.text import Text
+
+    kind, outcome = cell.kind.value, cell.verdict.outcome.value
+    if kind in _WRONG:
+        outcome += f": {_WRONG_WIDE[kind]}" if wide else f"\n= {_WRONG[kind]}"
+    return Text(outcome, style=_STYLES[kind])
+
+
+def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("policy", "attacks that succeeded", "false outages", "requests to the CA"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    for preset in presets:
+        own = [cell for cell in cells if cell.preset == preset]
+        attacks = [cell for cell in own if cell.case.revoked]
+        good = [cell for cell in own if not cell.case.revoked]
+        table.add_row(
+            preset,
+            f"{sum(cell.kind.value == 'attack-succeeded' for cell in attacks)} of {len(attacks)}",
+            f"{sum(cell.kind.value == 'false-outage' for cell in good)} of {len(good)}",
+            str(sum(cell.ca_requests for cell in own)),
+        )
+    return table
+
+
+def compare_json(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Every cell with the whole verdict; `seconds` is the time to it."""
+    return {
+        "cells": [
+            {
+                "preset": cell.preset,
+                "case": cell.case.name,
+                "title": cell.case.title,
+                "truth": "revoked" if cell.case.revoked else "good",
+                "attacker": cell.case.attacker.value,
+                "ocsp": cell.case.ocsp.value,
+                "server": "leaf" if cell.case.staple is not None else "none",
+                "must_staple": cell.case.must_staple,
+                "outcome": cell.verdict.outcome.value,
+                "kind": cell.kind.value,
+                "ca_requests": cell.ca_requests,
+                "seconds": round(cell.seconds, 6),
+                "verdict": verdict_json(cell.verdict),
+            }
+            for cell in cells
+        ]
+    }
