@@ -170,6 +170,7 @@ def test_255_bytes_of_url_still_go_by_get(spare: int, method: str) -> None:
     assert (len(exchange.url) == MAX_GET_URL) is (method == "GET")
 
 
+@pytest.mark.requirement("RFC6960-A.1-1")
 def test_every_byte_of_the_request_survives_the_url() -> None:
     request = bytes(range(60)) + b"\xfb\xef\xbe\xff\xff\xff\xff"  # its base64 holds +, / and =
     url = get_url("http://a/b/", request)
@@ -182,6 +183,7 @@ def test_a_url_with_a_query_takes_a_post() -> None:
     assert get_url("http://a/ocsp?ca=1", b"0") is None
 
 
+@pytest.mark.requirement("RFC9919-3.1.1-1")
 @pytest.mark.parametrize("algorithm", [None, hashes.SHA256()], ids=["sha1", "sha256"])
 def test_the_hash_of_the_certid_is_the_one_asked_for(algorithm: hashes.HashAlgorithm | None) -> None:
     request = ocsp.load_der_ocsp_request(ocsp_request(link(), algorithm))
@@ -189,7 +191,7 @@ def test_the_hash_of_the_certid_is_the_one_asked_for(algorithm: hashes.HashAlgor
     assert not list(request.extensions)
 
 
-@pytest.mark.requirement("RFC9654-2.1-1")
+@pytest.mark.requirement("RFC9654-2.1-2")
 @pytest.mark.parametrize("length", [1, 32, 128])
 def test_a_nonce_of_1_to_128_bytes_is_sent(length: int) -> None:
     nonce = new_nonce(length)
@@ -198,13 +200,14 @@ def test_a_nonce_of_1_to_128_bytes_is_sent(length: int) -> None:
     assert request.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == nonce
 
 
-@pytest.mark.requirement("RFC9654-2.1-1")
+@pytest.mark.requirement("RFC9654-2.1-2")
 @pytest.mark.parametrize("length", [0, 129])
 def test_a_nonce_of_another_length_is_not(length: int) -> None:
     with pytest.raises(InputError, match=f"not {length}"):
         ocsp_request(link(), nonce=bytes(length))
 
 
+@pytest.mark.requirement("RFC9654-2.1-2")
 def test_a_nonce_has_32_bytes_unless_told_otherwise() -> None:
     assert len(new_nonce()) == 32
 
@@ -254,6 +257,7 @@ REFUSED = {
 
 
 @both
+@pytest.mark.requirement("RFC6960-A.2-1")
 @pytest.mark.parametrize(("reply", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_an_answer_is_one_sentence(fetch: Callable[..., Fetched], reply: bytes, words: str) -> None:
     with stub(reply) as server, pytest.raises(NetworkError) as caught:
@@ -292,6 +296,7 @@ def test_a_fourth_redirect_is_not(fetch: Callable[..., Fetched]) -> None:
 
 
 @both
+@pytest.mark.requirement("RFC6960-A.1-2")
 def test_a_responder_that_takes_only_post_gets_one(fetch: Callable[..., Fetched]) -> None:
     refused = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n"
     with stub(refused, answer()) as server:
