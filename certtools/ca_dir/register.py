@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -173,8 +173,14 @@ class Register:
 
     def data_version(self) -> int:
         """A number that differs after any process, this one too, has changed the register (microseconds)."""
+        version: int
+        if self._frozen_at is None:
+            # Asked at every request of a responder: without the two context managers it costs half as much.
+            with self._lock, suppress(sqlite3.Error):
+                version = self._database.execute("PRAGMA data_version").fetchone()[0]
+                return version + (self._own_writes << 32)
         with self._reading() as database:
-            version: int = database.execute("PRAGMA data_version").fetchone()[0]
+            version = database.execute("PRAGMA data_version").fetchone()[0]
             return version + (self._own_writes << 32)
 
     def add_issuer(self, certificate: x509.Certificate) -> None:
