@@ -38,12 +38,11 @@ def crl(
     this_update: datetime,
     next_update: datetime,
     number: int,
-    issuer: x509.Name | None = None,
     extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> bytes:
     """A CRL in DER with AKI and cRLNumber (RFC 5280 §5.2), signed with the signer's key.
 
-    `issuer` replaces the signer's name; `extensions` are further ones with their critical flag. Times are aware.
+    `extensions` are further ones with their critical flag. Times are aware.
     """
     key = signer.key
     said: list[tuple[x509.ExtensionType, bool]] = [
@@ -52,7 +51,7 @@ def crl(
         *extensions,
     ]
     builder = x509.CertificateRevocationListBuilder(
-        issuer_name=issuer if issuer is not None else signer.certificate.subject,
+        issuer_name=signer.certificate.subject,
         last_update=_naive(this_update),
         next_update=_naive(next_update),
         # All at once: the builder copies its list for every entry added singly.

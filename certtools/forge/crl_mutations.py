@@ -13,12 +13,12 @@ from asn1crypto.crl import CertificateList, TbsCertList
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from certtools.authority import Authority
 from certtools.forge.crl import AGE, LIFETIME, Revoked, crl
 from certtools.forge.scene import DAY, HTML, NOISE, PADDING, UNKNOWN_OID
 from certtools.forge.signing import sign_bytes
 
 if TYPE_CHECKING:
-    from certtools.authority import Authority
     from certtools.chain import Link
 
 
@@ -99,7 +99,7 @@ def bad_signature(scene: CrlScene) -> bytes:
 
 def forged_signature(scene: CrlScene) -> bytes:
     """A stranger's key signed it under the issuer's name."""
-    return scene.crl(signer=scene.rogue, issuer=scene.issuer.certificate.subject)
+    return scene.crl(signer=Authority(scene.issuer.certificate, scene.rogue.key))
 
 
 def other_issuer(scene: CrlScene) -> bytes:
