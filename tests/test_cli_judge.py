@@ -1,0 +1,167 @@
+"""`mustaple judge`: its exit codes, its words, and what it does with files that are not what they should be."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certtools.authority import Authority
+from certtools.chain import to_pem
+from certtools.forge.ocsp import CertificateStatus, answer, sign, single
+from mustaple.cli.app import run as mustaple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+DAY = timedelta(days=1)
+
+
+class Files:
+    """A leaf, its issuer and responses about it as files, and a way to ask for a judgement."""
+
+    def __init__(self, folder: Path, at: datetime) -> None:
+        self.folder, self.at = folder, at
+        self.root = Authority.root("root", not_before=at - 30 * DAY, not_after=at + 30 * DAY)
+        self.ca = self.root.intermediate("CA")
+        self.leaf = self.ca.leaf(["site.test"])
+        self.link = self.leaf.as_chain().links[0]
+        self.write("leaf.pem", self.leaf.chain_pem())
+        self.write("ca.pem", to_pem([self.ca.certificate]))
+        self.write("root.der", self.root.certificate.public_bytes(Encoding.DER))
+
+    def write(self, name: str, data: bytes) -> str:
+        (self.folder / name).write_bytes(data)
+        return name
+
+    def response(self, **said: Any) -> str:
+        signature_hash = said.pop("signature_hash", None)
+        signer = said.pop("signer", self.ca)
+        response = answer([single(self.link, self.at, **said)], signer, signature_hash=signature_hash)
+        return self.write("response.der", sign(response, signer))
+
+    def judge(self, response: str, *more: str, cert: str = "leaf.pem", issuer: str = "ca.pem") -> int:
+        names = {"--cert": cert, "--issuer": issuer}
+        options = [part for key, name in names.items() for part in (key, str(self.folder / name))]
+        return mustaple(["judge", str(self.folder / response), *options, "--at", self.at.isoformat(), *more])
+
+
+@pytest.fixture
+def files(tmp_path: Path, at: datetime) -> Files:
+    return Files(tmp_path, at)
+
+
+def test_good_is_0_and_says_until_when(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert files.judge(files.response()) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("good: CN=site.test\n")
+    assert "signed by CN=CA" in captured.out
+    assert "3 d 23 h left" in captured.out
+    assert captured.err == ""
+
+
+def test_anything_else_is_1(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    for said, status, code in (
+        ({"status": CertificateStatus.REVOKED}, "revoked", "revoked"),
+        ({"status": CertificateStatus.UNKNOWN}, "unknown", "unknown"),
+        ({"next_update": files.at - DAY, "this_update": files.at - 2 * DAY}, "unusable", "expired"),
+        ({"signer": files.root}, "unusable", "unauthorized-responder"),
+    ):
+        assert files.judge(files.response(**said)) == 1
+        out = capsys.readouterr().out
+        assert out.startswith(f"{status}: ")
+        assert f"{code}: " in out
+        assert "RFC 6960" in out
+        assert "to do: " in out
+
+
+def test_json_holds_all_of_it(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert files.judge(files.response(status=CertificateStatus.REVOKED), "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["certificate"]) == ("revoked", "CN=site.test")
+    assert found["reasons"][0]["code"] == "revoked"
+    assert found["this_update"] == "2026-06-01T11:00:00Z"
+
+
+def test_the_options_open_one_rule_each(files: Files) -> None:
+    def sha1() -> str:
+        return files.response(signature_hash=hashes.SHA1())  # noqa: S303
+
+    def unchecked() -> str:
+        return files.response(signer=files.ca.ocsp_signer(not_before=files.at - DAY, nocheck=False))
+
+    cases: tuple[tuple[Callable[[], str], tuple[str, ...], int], ...] = (
+        (sha1, (), 1),
+        (sha1, ("--allow-sha1",), 0),
+        (lambda: files.response(next_update=None), (), 1),
+        (lambda: files.response(next_update=None), ("--allow-no-next-update",), 0),
+        (unchecked, (), 0),
+        (unchecked, ("--require-nocheck",), 1),
+        (lambda: files.response(), ("--max-age", "30m"), 1),
+        (lambda: files.response(this_update=files.at + DAY, next_update=files.at + 2 * DAY), ("--skew", "2d"), 0),
+        (lambda: files.response(signer=files.root), ("--trusted-responder", str(files.folder / "root.der")), 0),
+    )
+    for make, options, code in cases:
+        assert files.judge(make(), *options) == code, options
+
+
+def test_the_wrong_issuer_or_certificate(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    response = files.response()
+    assert files.judge(response, issuer="root.der") == 1
+    out = capsys.readouterr().out
+    assert "path-invalid: CN=root" in out
+    assert "did not sign CN=site.test" in out
+    assert files.judge(response, cert="ca.pem", issuer="root.der") == 1
+    assert "other-certificate" in capsys.readouterr().out
+
+
+def test_the_issuer_is_read_from_a_pem_bundle_a_der_file_and_pkcs12(files: Files) -> None:
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+
+    bundle = pkcs12.serialize_key_and_certificates(
+        b"site", files.leaf.key, files.leaf.certificate, [files.ca.certificate], BestAvailableEncryption(b"secret")
+    )
+    files.write("ca.der", files.ca.certificate.public_bytes(Encoding.DER))
+    response = files.response()
+    assert files.judge(response, issuer="ca.der") == 0
+    files.write("leaf.p12", bundle)
+    assert files.judge(response, cert="leaf.p12") == 2  # it has a password
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "said"),
+    [
+        ("response", None, 2, "cannot read the OCSP response"),
+        ("response", b"", 1, ""),
+        ("response", b"<html>", 1, ""),
+        ("response", bytes(10 * 1024 * 1024), 1, ""),
+        ("leaf.pem", None, 2, "cannot read the certificate"),
+        ("leaf.pem", b"", 2, "is empty"),
+        ("leaf.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 2, "leaf.pem"),
+        ("leaf.pem", b"garbage", 2, "leaf.pem"),
+        ("ca.pem", b"\x30\x82", 2, "ca.pem"),
+    ],
+)
+def test_bad_files(
+    files: Files, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, code: int, said: str
+) -> None:
+    response = files.response()
+    target = files.folder / (response if name == "response" else name)
+    target.unlink() if content is None else target.write_bytes(content)
+    assert files.judge(response) == code
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == (1 if code == 2 else 0)
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("option", [("--at", "soon"), ("--max-age", "old"), ("--skew", "-1s")])
+def test_bad_options(files: Files, capsys: pytest.CaptureFixture[str], option: tuple[str, str]) -> None:
+    assert files.judge(files.response(), *option) == 2
+    assert capsys.readouterr().err.count("\n") == 1
