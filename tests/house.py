@@ -213,7 +213,7 @@ def wordless(root: Path) -> list[Finding]:
         paragraph = (ast.get_docstring(module.tree) or "").split("\n\n")[0]
         if not paragraph:
             found.append(Finding(module.path, 1, "no docstring says what this file is for"))
-        elif not paragraph.endswith(".") or re.search(r"[.!?]\s+[A-Z]", paragraph):
+        elif not paragraph.endswith(".") or re.search(r"(?<!App)[.!?]\s+[A-Z]", paragraph):
             found.append(Finding(module.path, 1, "the docstring does not open with one sentence"))
     return found
 
