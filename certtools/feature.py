@@ -88,14 +88,11 @@ def read_features(holder: Holder) -> tuple[int, ...] | None:
     elif TLS_FEATURE_DER not in holder.tbs_certrequest_bytes:
         return None
     try:
-        value = holder.extensions.get_extension_for_oid(OID).value
+        return tuple(feature.value for feature in holder.extensions.get_extension_for_class(x509.TLSFeature).value)
     except x509.ExtensionNotFound:
         return None
     except UNREADABLE:
         return _read_hostile(holder)
-    if isinstance(value, x509.TLSFeature):
-        return tuple(feature.value for feature in value)
-    return decode_features(value.public_bytes())
 
 
 def decode_features(data: bytes) -> tuple[int, ...]:
@@ -140,9 +137,7 @@ def not_inherited(
     return frozenset(issuer) - own
 
 
-def demand(
-    features: tuple[int, ...] | None, *, reading: Reading, offered: frozenset[int], tls13: bool
-) -> Demand:
+def demand(features: tuple[int, ...] | None, *, reading: Reading, offered: frozenset[int], tls13: bool) -> Demand:
     """What a leaf's list demands of a handshake whose ClientHello offered these extension numbers.
 
     A promise binds the server only as far as the client asked (RFC 7633 §4.3.3).

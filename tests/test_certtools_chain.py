@@ -32,6 +32,7 @@ from certtools.chain import (
     to_pem,
 )
 from certtools.feature import FeatureError
+from certtools.forge.signing import sign_bytes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -268,6 +269,19 @@ def test_a_missing_issuer_with_an_unreadable_name_is_said_so(chain: Chain, rogue
     invalid = x509.load_der_x509_certificate(der.replace(b"\x0c\x07test CA", b"\x0c\x07\xff\xfeST CA", 1))
     with pytest.raises(ChainError, match="add the certificate of 'its issuer'"):
         build_chain([invalid, rogue.certificate])
+
+
+def test_a_leaf_with_an_unreadable_name_has_its_chain(chain: Chain, intermediate: Authority) -> None:
+    from asn1crypto.x509 import Certificate
+
+    tbs = chain.leaf.tbs_certificate_bytes.replace(b"\x0c\x09localhost", b"\x0c\x09\xff\xfeocalhos", 1)
+    algorithm, signature = sign_bytes(tbs, intermediate.key)
+    whole = Certificate({"signature_algorithm": algorithm, "signature_value": signature})
+    whole["tbs_certificate"] = Certificate.load(chain.leaf.public_bytes(Encoding.DER))["tbs_certificate"].load(tbs)
+    nameless = x509.load_der_x509_certificate(whole.dump())
+    with pytest.raises(ValueError, match="subject"):
+        _ = nameless.subject
+    assert build_chain([*chain.certificates[1:], nameless]) == Chain((nameless, *chain.certificates[1:]))
 
 
 def test_only_basic_constraints_make_a_ca(chain: Chain, intermediate: Authority) -> None:

@@ -124,6 +124,13 @@ def test_the_oid_elsewhere_than_among_the_extensions_is_no_promise(intermediate:
     assert read_features(csr) is None
 
 
+def test_a_request_whose_extensions_are_none_is_no_promise_and_not_read(intermediate: Authority) -> None:
+    request = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_attribute(request, oid_der(24))
+    with pytest.raises(FeatureError, match="cannot be read"):
+        read_features(builder.sign(intermediate.key, SHA256()))
+
+
 def der(holder: x509.Certificate) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
