@@ -151,7 +151,7 @@ class TLSSession(asyncio.Protocol):
             self.record.application_data = (self.record.application_data + data)[:_SEEN_LIMIT]
             self._request += data
         if b"\r\n\r\n" in self._request or len(self._request) > MAX_REQUEST:
-            self._tls.sendall(_response(bytes(self._request), self._page(self.record)))
+            self._tls.sendall(http_response(bytes(self._request), self._page(self.record)))
             self.record.ended = Ended.SERVED
             self._close()
 
@@ -231,7 +231,8 @@ def _record(connection: SSL.Connection) -> ConnectionRecord:
     return cast("ConnectionRecord", connection.get_app_data())
 
 
-def _response(request: bytes, page: bytes) -> bytes:
+def http_response(request: bytes, page: bytes) -> bytes:
+    """The whole HTTP response with this page, without it where the request is HEAD."""
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
         b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
