@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from certtools.authority import Authority
-from certtools.chain import Chain
 from certtools.forge.ocsp import good
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from certtools.authority import Issued
+    from certtools.chain import Chain
 
 _RATIOS = pytest.StashKey[list[tuple[str, float, str]]]()
 
@@ -38,9 +38,7 @@ def stapled() -> Stapled:
     ca = root.intermediate()
     leaf = ca.leaf(["localhost", "127.0.0.1"])
     chain = leaf.as_chain()
-    return Stapled(
-        root, ca, leaf, chain, (good(chain.links[0], ca, at), good(chain.links[1], root, at)), at
-    )
+    return Stapled(root, ca, leaf, chain, (good(chain.links[0], ca, at), good(chain.links[1], root, at)), at)
 
 
 @pytest.fixture

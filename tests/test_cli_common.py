@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mustaple.cli import app as cli
 from mustaple.cli.common import parse_address, parse_duration, parse_time, read_file
 from mustaple.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -66,14 +70,14 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":443", "localhost:", "localhost:0", "localhost:65536", "local host:443", "https://a:443", "a:４４３"]
+    "text", ["", ":443", "localhost:", "localhost:0", "localhost:65536", "local host:443", "https://a:443", "a:\uff14\uff14\uff13"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not HOST:PORT"):
         parse_address(text)
 
 
-def test_a_file_that_is_missing_empty_or_too_large_is_refused(tmp_path) -> None:
+def test_a_file_that_is_missing_empty_or_too_large_is_refused(tmp_path: Path) -> None:
     good, empty, large = tmp_path / "good", tmp_path / "empty", tmp_path / "large"
     good.write_bytes(b"data")
     empty.touch()
@@ -81,7 +85,12 @@ def test_a_file_that_is_missing_empty_or_too_large_is_refused(tmp_path) -> None:
         file.truncate(16 * 1024 * 1024 + 1)
     assert read_file(good, "response") == b"data"
     assert read_file(empty, "response", allow_empty=True) == b""
-    for path, message in ((tmp_path / "none", "cannot read"), (empty, "is empty"), (large, "larger"), (tmp_path, "read")):
+    for path, message in (
+        (tmp_path / "none", "cannot read"),
+        (empty, "is empty"),
+        (large, "larger"),
+        (tmp_path, "read"),
+    ):
         with pytest.raises(InputError, match=message):
             read_file(path, "response")
 
@@ -95,8 +104,10 @@ def test_usage_errors_are_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]
         assert captured.err.count("\n") == 1
 
 
-def test_an_error_of_ours_is_one_line_and_exit_4(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("mustaple.cli.common.parse_time", lambda text: 1 // 0)
+def test_an_error_of_ours_is_one_line_and_exit_4(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mustaple.cli.common.parse_time", lambda _text: 1 // 0)
     assert cli.run(["judge", "a", "--cert", "b", "--issuer", "c"]) == 4
     error = capsys.readouterr().err
     assert "internal error: ZeroDivisionError" in error

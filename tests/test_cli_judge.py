@@ -91,7 +91,7 @@ def test_json_holds_all_of_it(files: Files, capsys: pytest.CaptureFixture[str]) 
 
 def test_the_options_open_one_rule_each(files: Files) -> None:
     def sha1() -> str:
-        return files.response(signature_hash=hashes.SHA1())  # noqa: S303
+        return files.response(signature_hash=hashes.SHA1())
 
     def unchecked() -> str:
         return files.response(signer=files.ca.ocsp_signer(not_before=files.at - DAY, nocheck=False))

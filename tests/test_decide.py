@@ -148,7 +148,9 @@ def test_pending_names_whom_it_wants_evidence_for(silent: Site) -> None:
     assert verdict.outcome is Outcome.PENDING
     assert not verdict.accepted
     assert verdict.wanted == (silent.leaf.fingerprint,)
-    refused = silent.decide(replace(preset("soft-fail"), depth=Depth.EVERY), above=[silent.evidence(silent.above, REVOKED)])
+    refused = silent.decide(
+        replace(preset("soft-fail"), depth=Depth.EVERY), above=[silent.evidence(silent.above, REVOKED)]
+    )
     assert (refused.outcome, refused.wanted) == (Outcome.REFUSED, ())
 
 

@@ -116,7 +116,6 @@ def _exit_code(error: Exception) -> int:
     if os.environ.get("MUSTAPLE_DEBUG"):
         raise error
     complain(
-        f"internal error: {type(error).__name__}: {error} "
-        "(this is a fault of mustaple; MUSTAPLE_DEBUG=1 shows where)"
+        f"internal error: {type(error).__name__}: {error} (this is a fault of mustaple; MUSTAPLE_DEBUG=1 shows where)"
     )
     return EXIT_INTERNAL
