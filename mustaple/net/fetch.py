@@ -159,7 +159,9 @@ def _fetch(exchange: Exchange, timeout: float, proxy: str | None, client: httpx.
         worker.abandon()
     if worker.fetched is not None:
         return worker.fetched
-    raise worker.error if worker.error is not None else _too_late(exchange, timeout)
+    if worker.error is None or worker.abandoned:  # an error after that is that its socket was shut
+        raise _too_late(exchange, timeout)
+    raise worker.error
 
 
 class _Worker(threading.Thread):
@@ -175,7 +177,7 @@ class _Worker(threading.Thread):
         self.error: BaseException | None = None
         self._arguments = (exchange, timeout, proxy, client)
         self._sockets: list[socket.socket] = []
-        self._abandoned = False
+        self.abandoned = False
 
     def run(self) -> None:
         try:
@@ -186,7 +188,7 @@ class _Worker(threading.Thread):
     def abandon(self) -> None:
         """End the connections if the exchange is not over. A pooled one of a client given is left to its own limits."""
         if self.is_alive():
-            self._abandoned = True
+            self.abandoned = True
             for each in self._sockets:
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
@@ -194,7 +196,7 @@ class _Worker(threading.Thread):
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._sockets.append(info["return_value"].get_extra_info("socket"))
-            if self._abandoned:
+            if self.abandoned:
                 self.abandon()
 
     def _perform(self, exchange: Exchange, timeout: float, proxy: str | None, client: httpx.Client | None) -> Fetched:
