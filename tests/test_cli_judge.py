@@ -103,7 +103,7 @@ def test_the_options_open_one_rule_each(files: Files) -> None:
         (lambda: files.response(next_update=None), ("--allow-no-next-update",), 0),
         (unchecked, (), 0),
         (unchecked, ("--require-nocheck",), 1),
-        (lambda: files.response(), ("--max-age", "30m"), 1),
+        (files.response, ("--max-age", "30m"), 1),
         (lambda: files.response(this_update=files.at + DAY, next_update=files.at + 2 * DAY), ("--skew", "2d"), 0),
         (lambda: files.response(signer=files.root), ("--trusted-responder", str(files.folder / "root.der")), 0),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from mustaple.cli.app import run as mustaple
 from mustaple.core.policy import PRESETS
-from mustaple.lab.compare import CASES, Attacker, Cell, Kind, Ocsp, run
+from mustaple.lab.compare import CASES, Attacker, Cell, Kind, Ocsp, Revoked, run
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_every_preset_meets_every_case(cells: dict[tuple[str, str], Cell]) -> No
 def test_the_headline(cells: dict[tuple[str, str], Cell]) -> None:
     """Soft fail fails whenever OCSP is blocked; the promise saves who made it; strict accepts no attack."""
     for case in CASES:
-        if not case.revoked:
+        if case.revoked is not Revoked.LEAF:
             continue
         assert cells["ignore", case.name].kind is Kind.ATTACK_SUCCEEDED
         blocked = case.ocsp is Ocsp.BLOCKED
@@ -34,16 +34,26 @@ def test_the_headline(cells: dict[tuple[str, str], Cell]) -> None:
             assert cells[preset, case.name].kind is Kind.RIGHT, case.name
 
 
+def test_only_a_staple_for_every_certificate_stops_a_revoked_intermediate(cells: dict[tuple[str, str], Cell]) -> None:
+    for preset in PRESETS:
+        expected = Kind.RIGHT if preset == "strict" else Kind.ATTACK_SUCCEEDED
+        assert cells[preset, "revoked-intermediate"].kind is expected
+    reason = cells["strict", "revoked-intermediate"].verdict.all_reasons[0]
+    assert reason.code.value == "no-staple"
+    assert "compare CA 1" in reason.detail
+
+
 def test_the_price(cells: dict[tuple[str, str], Cell]) -> None:
     """No policy refuses a server that keeps its promise; each stricter one refuses more that do not."""
     outages = {
-        preset: {case.name for case in CASES if cells[preset, case.name].kind is Kind.FALSE_OUTAGE} for preset in PRESETS
+        preset: {case.name for case in CASES if cells[preset, case.name].kind is Kind.FALSE_OUTAGE}
+        for preset in PRESETS
     }
     assert all("good-staple" not in names for names in outages.values())
     assert not outages["ignore"] | outages["soft-fail"]
     assert outages["must-staple"] < outages["hard-fail"] < outages["strict"]
     assert "responder-down" in outages["must-staple"]
-    assert "no-promise" in outages["strict"] - outages["hard-fail"]
+    assert {"no-promise", "leaf-staple-only"} <= outages["strict"] - outages["hard-fail"]
 
 
 def test_the_reasons_are_the_right_ones(cells: dict[tuple[str, str], Cell]) -> None:
@@ -70,7 +80,9 @@ def test_what_a_client_asks_the_ca_is_counted(cells: dict[tuple[str, str], Cell]
 
 
 def test_a_thief_is_one_only_where_the_certificate_is_revoked() -> None:
-    assert all(case.revoked for case in CASES if case.attacker is Attacker.THIEF)
+    thieves = [case for case in CASES if case.attacker is Attacker.THIEF]
+    assert thieves
+    assert all(case.revoked is not Revoked.NONE for case in thieves)
 
 
 def test_the_table_shows_every_case_and_what_went_wrong(

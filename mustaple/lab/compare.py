@@ -17,12 +17,12 @@ from mustaple.core.verdict import Outcome
 from mustaple.net.client import check
 from mustaple.net.responder import ResponderServer
 from mustaple.net.responder.reply import UNAUTHORIZED
-from mustaple.net.server import StaplingServer
+from mustaple.net.stapling_server import ChainStaplingServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from certtools.authority import Issued
+    from certtools.chain import Link
     from mustaple.core.verdict import ChainVerdict
     from mustaple.net.responder.question import Question
 
@@ -51,18 +51,27 @@ class Kind(enum.StrEnum):
     FALSE_OUTAGE = "false-outage"
 
 
+class Revoked(enum.StrEnum):
+    """Which certificate is revoked in truth, whatever anybody says."""
+
+    NONE = "none"
+    LEAF = "leaf"
+    INTERMEDIATE = "intermediate"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One situation: what is true, what the server staples, and what the CA's responder says if it can be reached.
 
-    `staple` and `answer` name mutations of an honest response (`certtools.forge.MUTATIONS`), "good" is the honest
-    one, None is nothing. Whatever the responder says, `revoked` is the truth.
+    `staple` is for the leaf, `ca_staple` for the intermediate, `answer` what the responder says of the leaf. Each
+    names a mutation of an honest response (`certtools.forge.MUTATIONS`); "good" is the honest one, None is nothing.
     """
 
     name: str
     title: str
-    revoked: bool = False
+    revoked: Revoked = Revoked.NONE
     staple: str | None = "good"
+    ca_staple: str | None = "good"
     answer: str = "good"
     ocsp: Ocsp = Ocsp.ANSWERS
     attacker: Attacker = Attacker.NONE
@@ -70,7 +79,7 @@ class Case:
 
 
 _BLOCKED_BY_THIEF: Final[dict[str, Any]] = {
-    "revoked": True,
+    "revoked": Revoked.LEAF,
     "answer": "revoked",
     "ocsp": Ocsp.BLOCKED,
     "attacker": Attacker.THIEF,
@@ -80,6 +89,7 @@ CASES: Final = (
     Case("good-staple", "all is well"),
     Case("no-staple", "the server forgets to staple", staple=None),
     Case("no-promise", "no staple, and none was promised", staple=None, must_staple=False),
+    Case("leaf-staple-only", "the server staples the leaf alone", ca_staple=None),
     Case("expired-staple", "the server does not refresh its staple", staple="expired"),
     Case("responder-down", "the responder is down, and the staple gone", staple=None, ocsp=Ocsp.BLOCKED),
     Case(
@@ -90,11 +100,11 @@ CASES: Final = (
         must_staple=False,
     ),
     Case("unknown", "the responder lost its memory", staple="unknown", answer="unknown"),
-    Case("revoked-staple", "the staple says revoked", revoked=True, staple="revoked", answer="revoked"),
+    Case("revoked-staple", "the staple says revoked", revoked=Revoked.LEAF, staple="revoked", answer="revoked"),
     Case(
         "stripped",
         "a thief staples nothing",
-        revoked=True,
+        revoked=Revoked.LEAF,
         staple=None,
         answer="revoked",
         attacker=Attacker.THIEF,
@@ -115,6 +125,13 @@ CASES: Final = (
         **_BLOCKED_BY_THIEF,
     ),
     Case("bad-signature", "a thief staples a forgery, blocks OCSP", staple="forged-signature", **_BLOCKED_BY_THIEF),
+    Case(
+        "revoked-intermediate",
+        "a thief holds the intermediate's key, staples for the leaf alone",
+        revoked=Revoked.INTERMEDIATE,
+        ca_staple=None,
+        attacker=Attacker.THIEF,
+    ),
 )
 
 
@@ -132,18 +149,17 @@ class Cell:
     def kind(self) -> Kind:
         """Right, an attack that succeeded (accepted while revoked), or a false outage (refused while good)."""
         accepted = self.verdict.outcome is Outcome.ACCEPTED
-        if accepted and self.case.revoked:
-            return Kind.ATTACK_SUCCEEDED
-        if not accepted and not self.case.revoked:
-            return Kind.FALSE_OUTAGE
-        return Kind.RIGHT
+        good = self.case.revoked is Revoked.NONE
+        if accepted is good:
+            return Kind.RIGHT
+        return Kind.FALSE_OUTAGE if good else Kind.ATTACK_SUCCEEDED
 
 
 def run(cases: tuple[Case, ...] = CASES, presets: tuple[str, ...] = tuple(PRESETS)) -> Iterator[Cell]:
     """Every preset in every case, case by case, as they are measured.
 
-    Issues a chain of its own (root and leaf, so that the leaf's staple is a staple for every certificate below the
-    root), and runs a responder and a stapling server on loopback while it goes on.
+    Issues chains of its own (root, intermediate, leaf), and runs a responder and, one after the other, servers that
+    staple for every certificate, in TLS 1.3, on loopback while it goes on.
     """
     with ExitStack() as stack:
         world = _World(stack)
@@ -153,7 +169,7 @@ def run(cases: tuple[Case, ...] = CASES, presets: tuple[str, ...] = tuple(PRESET
                     yield _measure(world, server, case, preset)
 
 
-def _measure(world: _World, server: StaplingServer, case: Case, preset: str) -> Cell:
+def _measure(world: _World, server: ChainStaplingServer, case: Case, preset: str) -> Cell:
     before = world.asked
     start = time.perf_counter()
     verdict = check(
@@ -183,19 +199,23 @@ class _World:
         closed.bind(("127.0.0.1", 0))
         self.blocked = f"http://127.0.0.1:{closed.getsockname()[1]}/"
 
-    def serve(self, case: Case) -> StaplingServer:
-        """A server in this case's situation, with a certificate of its own."""
-        leaf = self._leaf(case)
-        other = self._leaf(case)
-        link = leaf.as_chain().links[0]
-        scene = Scene(link=link, issuer=self.root, other=other.as_chain().links[0], rogue=self.rogue, at=self.at)
-        self.answers[link.serial_number] = _response(case.answer, scene)
-        staple = None if case.staple is None else _response(case.staple, scene)
-        return StaplingServer((leaf.certificate,), leaf.key, staple)
-
-    def _leaf(self, case: Case) -> Issued:
+    def serve(self, case: Case) -> ChainStaplingServer:
+        """A server in this case's situation, with certificates of its own."""
         url = self.responder.url if case.ocsp is Ocsp.ANSWERS else self.blocked
-        return self.root.leaf(["localhost"], features=(5,) if case.must_staple else None, ocsp_urls=(url,))
+        ca, other_ca = (self.root.intermediate(f"compare CA {number}", ocsp_urls=(url,)) for number in (1, 2))
+        features = (5,) if case.must_staple else None
+        leaf, other = (ca.leaf(["localhost"], features=features, ocsp_urls=(url,)) for _ in range(2))
+        of_leaf = self._scene(leaf.as_chain().links[0], ca, other.as_chain().links[0])
+        of_ca = self._scene(ca.as_chain().links[0], self.root, other_ca.as_chain().links[0])
+        self.answers[leaf.certificate.serial_number] = _response(case.answer, of_leaf)
+        staples = [
+            None if name is None else _response(name, scene)
+            for name, scene in ((case.staple, of_leaf), (case.ca_staple, of_ca))
+        ]
+        return ChainStaplingServer((leaf.certificate, ca.certificate), leaf.key, staples)
+
+    def _scene(self, link: Link, issuer: Authority, other: Link) -> Scene:
+        return Scene(link=link, issuer=issuer, other=other, rogue=self.rogue, at=self.at)
 
     def _answer(self, question: Question) -> bytes:
         self.asked += 1

@@ -36,8 +36,8 @@ def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
         table.add_column(preset, no_wrap=True)
     found = {(cell.case.name, cell.preset): cell for cell in cells}
     cases = list(dict.fromkeys(cell.case for cell in cells))
-    for revoked, heading in ((False, "THE CERTIFICATE IS GOOD"), (True, "THE CERTIFICATE IS REVOKED")):
-        own = [case for case in cases if case.revoked is revoked]
+    for revoked, heading in ((False, "EVERY CERTIFICATE IS GOOD"), (True, "A CERTIFICATE IS REVOKED")):
+        own = [case for case in cases if (case.revoked != "none") is revoked]
         if own:
             table.add_row(Text(heading, style="bold"))
         for case in own:
@@ -64,8 +64,8 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
         table.add_column(heading, justify="left" if heading == "policy" else "right")
     for preset in presets:
         own = [cell for cell in cells if cell.preset == preset]
-        attacks = [cell for cell in own if cell.case.revoked]
-        good = [cell for cell in own if not cell.case.revoked]
+        attacks = [cell for cell in own if cell.case.revoked != "none"]
+        good = [cell for cell in own if cell.case.revoked == "none"]
         table.add_row(
             preset,
             f"{sum(cell.kind.value == 'attack-succeeded' for cell in attacks)} of {len(attacks)}",
@@ -73,6 +73,12 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
             str(sum(cell.ca_requests for cell in own)),
         )
     return table
+
+
+def _staples(cell: Cell) -> str:
+    if cell.case.staple is None:
+        return "none"
+    return "leaf" if cell.case.ca_staple is None else "chain"
 
 
 def compare_json(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -83,10 +89,10 @@ def compare_json(cells: Sequence[Cell]) -> dict[str, Any]:
                 "preset": cell.preset,
                 "case": cell.case.name,
                 "title": cell.case.title,
-                "truth": "revoked" if cell.case.revoked else "good",
+                "revoked": cell.case.revoked.value,
                 "attacker": cell.case.attacker.value,
                 "ocsp": cell.case.ocsp.value,
-                "server": "leaf" if cell.case.staple is not None else "none",
+                "server": _staples(cell),
                 "must_staple": cell.case.must_staple,
                 "outcome": cell.verdict.outcome.value,
                 "kind": cell.kind.value,
