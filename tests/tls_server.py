@@ -1,12 +1,9 @@
-"""A stapling TLS server for tests, on pyOpenSSL: in memory, or on a loopback port with a thread for each connection."""
+"""A stapling TLS server for tests, on pyOpenSSL, in memory: what it sends can be kept, changed, cut."""
 
 from __future__ import annotations
 
-import queue
-import socket
-import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from certtools.authority import Issued
     from mustaple.net.tls_openssl import ClientTLS
 
-PATIENCE = 30.0  # seconds; reached only where something is broken
 _READ_ALERT = 0x4004  # SSL_CB_READ_ALERT
 _CHUNK = 1 << 16
 
@@ -120,62 +116,3 @@ def shake(
     finally:
         server.exchange(client.to_send())
     return server
-
-
-class LoopbackServer:
-    """The same on 127.0.0.1: answers each connection's data with `reply` and notes what it saw in `connections`."""
-
-    def __init__(self, context: SSL.Context, reply: bytes = b"hello") -> None:
-        self._context = context
-        self._reply = reply
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self._listener.getsockname()
-        self.connections: queue.Queue[Seen] = queue.Queue()
-        self._threads: list[threading.Thread] = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Closing a listener does not wake the thread that waits in accept: a last connection does.
-        self._closing = True
-        socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        self._listener.close()
-
-    _closing = False
-
-    def next(self) -> Seen:
-        """What the server saw of the next connection that has ended."""
-        return self.connections.get(timeout=PATIENCE)
-
-    def _accept(self) -> None:
-        while True:
-            peer, _ = self._listener.accept()
-            if self._closing:
-                peer.close()
-                return
-            peer.settimeout(PATIENCE)
-            thread = threading.Thread(target=self._serve, args=(peer,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, peer: socket.socket) -> None:
-        server = MemoryServer(self._context)
-        answered = False
-        with peer:
-            try:
-                while data := peer.recv(_CHUNK):
-                    peer.sendall(server.exchange(data))
-                    if server.seen.data and not answered:
-                        answered = True
-                        server.tls.sendall(self._reply)
-                        server.tls.shutdown()
-                        peer.sendall(server.exchange(b""))
-            except OSError:
-                pass  # the client went away; what was seen until then is what counts
-        server.seen.certificates = list(server.tls.get_peer_cert_chain(as_cryptography=True) or ())
-        server.seen.protocol = server.tls.get_protocol_version_name()
-        self.connections.put(server.seen)

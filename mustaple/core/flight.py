@@ -106,9 +106,7 @@ def _read_tls13(
     messages: HandshakeMessages, hello: _ServerHello, secret: bytes | None, offered: Collection[int]
 ) -> Flight:
     messages.protect(record_opener(hello.cipher_suite, secret))
-    reader = wire.Reader(messages.expect(_ENCRYPTED_EXTENSIONS), "EncryptedExtensions")
-    wire.decode_extensions(reader, "EncryptedExtensions")
-    reader.end()
+    messages.expect(_ENCRYPTED_EXTENSIONS)  # it says nothing of certificates, and OpenSSL reads it
     number, body = messages.next()
     if number == _CERTIFICATE_REQUEST:
         number, body = messages.next()
@@ -205,8 +203,9 @@ def _decode_server_hello(body: bytes) -> _ServerHello:
     # TLS 1.2 lets the whole block be absent (RFC 5246 §7.4.1.3).
     extensions = wire.decode_extensions(reader, "ServerHello") if reader else {}
     reader.end()
-    if _SUPPORTED_VERSIONS in extensions:
-        chosen = wire.Reader(extensions[_SUPPORTED_VERSIONS], "supported_versions")
-        version = chosen.uint(2)
-        chosen.end()
+    chosen = extensions.get(_SUPPORTED_VERSIONS)
+    if chosen is not None:
+        if len(chosen) != 2:
+            raise WireError("The ServerHello's supported_versions is not one version.")
+        version = int.from_bytes(chosen, "big")
     return _ServerHello(version, random, cipher_suite, extensions)

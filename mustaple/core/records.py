@@ -32,9 +32,11 @@ class HandshakeMessages:
     def next(self) -> tuple[int, bytes]:
         """The type and body of the next message."""
         pending = self._pending
-        while len(pending) < 4 or len(pending) < 4 + int.from_bytes(pending[1:4], "big"):
+        while len(pending) < 4:
             self._pull()
         end = 4 + int.from_bytes(pending[1:4], "big")
+        while len(pending) < end:
+            self._pull()
         number, body = pending[0], bytes(pending[4:end])
         del pending[:end]
         return number, body

@@ -39,25 +39,40 @@ class Reader:
         """Whether bytes are left."""
         return self._position < self._end
 
+    # The three that read are written out, not one upon the other: they are the heart of every handshake.
+
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
         start = self._position
         stop = start + count
         if stop > self._end:
-            raise WireError(f"{self._what} ends early: {count} bytes wanted, {self._end - start} left.")
+            raise self._cut_short(count)
         self._position = stop
         return self._data[start:stop]
 
     def uint(self, width: int) -> int:
         """The next `width` bytes as an unsigned number, most significant first."""
-        return int.from_bytes(self.take(width), "big")
+        start = self._position
+        stop = start + width
+        if stop > self._end:
+            raise self._cut_short(width)
+        self._position = stop
+        return int.from_bytes(self._data[start:stop], "big")
 
     def vector(self, width: int, *, least: int = 0) -> bytes:
         """A body behind its length of `width` bytes; shorter than `least` is an error (RFC 9846 §3.4)."""
-        length = self.uint(width)
+        start = self._position + width
+        if start > self._end:
+            raise self._cut_short(width)
+        length = int.from_bytes(self._data[self._position : start], "big")
+        self._position = start
         if length < least:
             raise WireError(f"{self._what} holds a vector of {length} bytes where at least {least} must be.")
-        return self.take(length)
+        stop = start + length
+        if stop > self._end:
+            raise self._cut_short(length)
+        self._position = stop
+        return self._data[start:stop]
 
     def inner(self, width: int, what: str, *, least: int = 0) -> Reader:
         """The same body, to be read further under its own name."""
@@ -65,8 +80,11 @@ class Reader:
 
     def end(self) -> None:
         """Raise WireError unless everything has been read."""
-        if self:
+        if self._position < self._end:
             raise WireError(f"{self._what} has {self._end - self._position} bytes after its end.")
+
+    def _cut_short(self, wanted: int) -> WireError:
+        return WireError(f"{self._what} ends early: {wanted} bytes wanted, {self._end - self._position} left.")
 
 
 def vector(body: bytes, width: int, *, least: int = 0) -> bytes:

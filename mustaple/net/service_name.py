@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from service_identity import CertificateError, VerificationError
@@ -24,6 +25,8 @@ from mustaple.core.verdict import Code, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CACHED_ANSWERS: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
@@ -33,7 +36,7 @@ class ServiceName:
     """
 
     text: str
-    identifier: DNS_ID | IPAddress_ID
+    identifier: DNS_ID | IPAddress_ID = field(compare=False)
     server_name: bytes | None
 
 
@@ -56,6 +59,7 @@ def service_name(text: str) -> ServiceName:
     return ServiceName(text, identifier, identifier.hostname)
 
 
+@lru_cache(maxsize=_CACHED_ANSWERS)
 def name_reason(certificate: x509.Certificate, name: ServiceName) -> Reason | None:
     """Why this certificate is not for this name; None where it is.
 

@@ -10,14 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL, crypto
 
 from certtools.chain import Chain, ChainError, load_certificates
 from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from cryptography import x509
@@ -37,6 +36,7 @@ _SYSTEM_STORES: Final = (
     "/etc/ssl/certs",
 )
 _CACHED_CONTEXTS: Final = 16
+_CACHED_PATHS: Final = 128
 
 
 class Observer(Protocol):
@@ -48,7 +48,7 @@ class Observer(Protocol):
     def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
         """One step of the path's verification; False ends the handshake."""
 
-    def on_status(self) -> bool:
+    def on_status(self, connection: SSL.Connection) -> bool:
         """The server's flight is complete; False ends the handshake with bad_certificate_status_response."""
 
 
@@ -93,31 +93,32 @@ class ClientContext:
         store = context.get_cert_store()
         if store is None:  # OpenSSL makes it with the context
             raise AssertionError("an OpenSSL context without a certificate store")
-        self._anchors: frozenset[bytes] | None = None
+        self._anchors: frozenset[x509.Certificate] | None = None
+        # The same server shows the same certificates: what is read from them, links and CertIDs, is read once.
+        self.path: Callable[[tuple[x509.Certificate, ...]], Chain | None] = lru_cache(_CACHED_PATHS)(self._path)
+        """The chain that OpenSSL verified, up to the first certificate that is trusted; None where there is none.
+
+        OpenSSL lets a trusted leaf pass with whatever it found above it, which nobody trusts.
+        """
         if authorities is None:
             _trust_system(context)
         else:
             anchors = [certificate for each in authorities for certificate in _load(each)]
             for certificate in anchors:
                 store.add_cert(crypto.X509.from_cryptography(certificate))
-            self._anchors = frozenset(certificate.fingerprint(SHA256()) for certificate in anchors)
+            self._anchors = frozenset(anchors)
             store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
         if at is not None:
             store.set_time(at.astimezone(UTC))
         if identity is not None:
             _use_identity(context, identity)
 
-    def path(self, verified: Sequence[x509.Certificate]) -> Chain | None:
-        """The chain that OpenSSL verified, up to the first certificate that is trusted; None where there is none.
-
-        OpenSSL lets a trusted leaf pass with whatever it found above it, which nobody trusts.
-        """
-        chain = Chain(tuple(verified)) if verified else None
-        if chain is None or self._anchors is None:
-            return chain
-        for position, certificate in enumerate(chain.certificates):
-            if certificate.fingerprint(SHA256()) in self._anchors:
-                return chain if certificate is chain.top else Chain(chain.certificates[: position + 1])
+    def _path(self, verified: tuple[x509.Certificate, ...]) -> Chain | None:
+        if not verified or self._anchors is None:
+            return Chain(verified) if verified else None
+        for position, certificate in enumerate(verified):
+            if certificate in self._anchors:
+                return Chain(verified[: position + 1])
         return None
 
 
@@ -222,7 +223,7 @@ def _on_certificate(connection: SSL.Connection, certificate: crypto.X509, error:
 
 def _on_status(connection: SSL.Connection, _staple: bytes, _data: object) -> bool:
     # `_staple` is the first one of the flight, whosever it is; the observer reads them all for itself.
-    return _observer(connection).on_status()
+    return _observer(connection).on_status(connection)
 
 
 def _observer(connection: SSL.Connection) -> Observer:

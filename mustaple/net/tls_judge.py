@@ -1,0 +1,201 @@
+"""What OpenSSL's callbacks of one handshake come to: the captured flight and its secret in, the verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from mustaple.core.decide import Situation, decide
+from mustaple.core.errors import WireError
+from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Flight, read_flight
+from mustaple.core.ocsp import judge
+from mustaple.core.verdict import ChainVerdict, Code, Outcome, Reason, Source
+from mustaple.core.wire import STATUS_REQUEST
+from mustaple.net.service_name import ServiceName, name_reason
+from mustaple.net.tls_errors import is_end_of_file, path_error, unreadable_staples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from OpenSSL import SSL, crypto
+
+    from certtools.chain import Chain, Link
+    from mustaple.core.policy import Policy
+    from mustaple.core.verdict import Judgement
+    from mustaple.net.tls_context import ClientContext
+
+ENGINE: Final = "openssl"
+_SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
+_OFFERED: Final = frozenset({STATUS_REQUEST})
+_NO_CHAIN: Final = Reason(Code.NO_CHAIN, "the server's certificates were not shown in this handshake")
+
+
+class HandshakeJudge:
+    """Judges one handshake. It is the `Observer` of its OpenSSL connection, but does not hold it: no reference cycle.
+
+    `verdict` may stand while the handshake still goes on. `problem` is an exception that came up in a callback; C code
+    cannot carry it, so whoever drives the handshake raises it.
+    """
+
+    def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
+        self.verdict: ChainVerdict | None = None
+        self.problem: BaseException | None = None
+        self._context = context
+        self._name = name
+        self._policy = policy
+        self._at = at
+        self._captured: list[bytes] = []
+        self._captured_bytes = 0
+        self._secret: bytes | None = None
+        self._situation: Situation | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the verdict stands and refuses."""
+        return self.verdict is not None and self.verdict.outcome is Outcome.REFUSED
+
+    @property
+    def wanted(self) -> tuple[Link, ...]:
+        """The links for which a PENDING verdict wants evidence."""
+        if self._situation is None or self.verdict is None:
+            return ()
+        return tuple(link for link in self._situation.chain.links if link.fingerprint in self.verdict.wanted)
+
+    def capture(self, data: bytes) -> bool:
+        """Keep bytes of the server's flight until the verdict stands; False, and a refusal, where they are too many."""
+        if self.verdict is None:
+            self._captured.append(data)
+            self._captured_bytes += len(data)
+            if self._captured_bytes > MAX_FLIGHT_BYTES:
+                self._refuse(Reason(Code.WIRE, f"the server's flight is longer than {MAX_FLIGHT_BYTES} bytes"))
+                return False
+        return True
+
+    def forget(self) -> None:
+        """Let go of the flight and its secret."""
+        self._captured.clear()
+        self._secret = None
+
+    # --- what OpenSSL tells (see tls_context.Observer)
+
+    def on_secret(self, line: bytes) -> None:
+        """Keep the secret that opens the server's handshake records."""
+        if line.startswith(_SECRET):
+            self._secret = bytes.fromhex(line[line.rindex(b" ") + 1 :].decode("ascii"))
+
+    def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
+        """Refuse what OpenSSL finds wrong with the path, and a leaf for another name where no `on_status` follows."""
+        try:
+            if not ok:
+                self._refuse(Reason(Code.PATH_INVALID, path_error(certificate, error, depth)))
+            elif depth == 0 and not self._policy.asks_for_staples:
+                mismatch = name_reason(certificate.to_cryptography(), self._name)
+                if mismatch is not None:
+                    self._refuse(mismatch)
+        except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
+            self.problem = problem
+            return False
+        return self.verdict is None
+
+    def on_status(self, connection: SSL.Connection) -> bool:
+        """Judge and decide, with the whole flight at hand and nothing sent in answer to it."""
+        try:
+            self._judge(connection)
+        except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
+            self.problem = problem
+            return False
+        return self.verdict is not None and not self.refused
+
+    # --- when the handshake has ended
+
+    def completed(self, connection: SSL.Connection) -> None:
+        """Decide what no callback decided: `ignore` offers no status_request. Otherwise the session was resumed."""
+        if self.verdict is not None:
+            return
+        chain = None if self._policy.asks_for_staples else self._verified_chain(connection)
+        if chain is None:
+            self._refuse(_NO_CHAIN)
+        else:
+            protocol = connection.get_protocol_version_name()
+            self._decide(Situation(chain, self._at, protocol=protocol, engine=ENGINE))
+
+    def failed(self, error: SSL.Error) -> None:
+        """Keep a refusal, drop any other verdict, and look for a staple that OpenSSL could not read.
+
+        It reads them all itself, and ends the handshake over one that is not DER before the callback can say which.
+        """
+        if self.refused:
+            return
+        self.verdict = None
+        if not self._policy.asks_for_staples or is_end_of_file(error):
+            return
+        try:
+            reasons = unreadable_staples(self._flight(), error)
+        except CarriageError as fault:
+            reasons = [_wire_reason(fault)]
+        except WireError:
+            return  # the handshake did not come so far
+        if reasons:
+            self._refuse(*reasons)
+
+    def supply(self, evidence: Mapping[bytes, Sequence[Judgement]]) -> ChainVerdict:
+        """Decide again with more judgements, by fingerprint; RuntimeError where nothing has been decided."""
+        if self._situation is None:
+            raise RuntimeError("There is no verdict that evidence could change.")
+        known = self._situation.evidence
+        merged = {key: (*known.get(key, ()), *evidence.get(key, ())) for key in {*known, *evidence}}
+        return self._decide(replace(self._situation, evidence=merged))
+
+    # --- the verdict
+
+    def _judge(self, connection: SSL.Connection) -> None:
+        chain = self._verified_chain(connection)
+        if chain is None:
+            self._refuse(_NO_CHAIN)
+            return
+        mismatch = name_reason(chain.leaf, self._name)
+        reasons = (mismatch,) if mismatch is not None else ()
+        try:
+            flight = self._flight()
+        except WireError as error:
+            protocol = connection.get_protocol_version_name()
+            reasons = (*reasons, _wire_reason(error))
+            self._decide(Situation(chain, self._at, _OFFERED, protocol=protocol, engine=ENGINE, reasons=reasons))
+            return
+        evidence = self._evidence(chain, flight)
+        answered, protocol = flight.answered, flight.protocol
+        self._decide(Situation(chain, self._at, _OFFERED, answered, protocol, ENGINE, evidence, reasons))
+
+    def _flight(self) -> Flight:
+        return read_flight(b"".join(self._captured), secret=self._secret, offered=_OFFERED)
+
+    def _evidence(self, chain: Chain, flight: Flight) -> dict[bytes, list[Judgement]]:
+        """Each staple judged for the certificate that it came with, if that is on the path."""
+        staples = flight.staples_by_fingerprint()
+        rules = self._policy.rules
+        return {
+            link.fingerprint: [
+                judge(staple.response, link, self._at, rules, source=Source.STAPLE, origin=staple.origin)
+                for staple in staples[link.fingerprint]
+            ]
+            for link in chain.links
+            if link.fingerprint in staples
+        }
+
+    def _verified_chain(self, connection: SSL.Connection) -> Chain | None:
+        return self._context.path(tuple(connection.get_verified_chain(as_cryptography=True) or ()))
+
+    def _decide(self, situation: Situation) -> ChainVerdict:
+        self._situation = situation
+        self.verdict = verdict = decide(situation, self._policy)
+        return verdict
+
+    def _refuse(self, *reasons: Reason) -> None:
+        self.verdict = ChainVerdict(
+            Outcome.REFUSED, self._policy.name, self._at, checked=False, reasons=reasons, engine=ENGINE
+        )
+
+
+def _wire_reason(error: WireError) -> Reason:
+    return Reason(Code.WIRE, str(error).rstrip("."))
