@@ -36,6 +36,7 @@ class ResponderServer:
 
     `answers` is where the answers come from, or any function from a `Question` to the bytes to send. `base_path`
     is the path of the OCSP URL. The socket is bound here, so `url` is known at once, and served from `start()` on.
+    `on_end` is called in the server's thread when it has stopped, for whatever reason.
 
     Raises InputError for an address that cannot be listened on.
     """
@@ -49,6 +50,7 @@ class ResponderServer:
         expose: bool = False,
         base_path: str = "/",
         log: RequestLog | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         if callable(answers):
             answers = FunctionAnswers(answers)
@@ -58,7 +60,7 @@ class ResponderServer:
         self.host, self.port = self._listener.getsockname()[:2]
         self.root = url_of(self._listener, "http")
         self.url = self.root + base_path
-        self._runner = AppRunner(self.app, self._listener)
+        self._runner = AppRunner(self.app, self._listener, on_end)
         self._closing = contextlib.ExitStack()
 
     @classmethod
@@ -126,8 +128,11 @@ class ResponderServer:
 class AppRunner:
     """Any ASGI application under uvicorn on a listening socket, in a thread."""
 
-    def __init__(self, app: Callable[..., Any], listener: socket.socket) -> None:
+    def __init__(
+        self, app: Callable[..., Any], listener: socket.socket, on_end: Callable[[], None] | None = None
+    ) -> None:
         self._app = app
+        self._on_end = on_end
         self._listener = listener
         self.ended = threading.Event()
         self._started = threading.Event()
@@ -148,6 +153,8 @@ class AppRunner:
         finally:
             self.ended.set()
             self._started.set()
+            if self._on_end is not None:
+                self._on_end()
 
     def close(self) -> None:
         """Stop, and wait until every connection is closed."""

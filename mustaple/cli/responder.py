@@ -1,0 +1,88 @@
+"""`mustaple responder`: the OCSP and CRL responder of a CA directory."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+class SignedBy(enum.StrEnum):
+    """Who signs the answers."""
+
+    DIRECT = "direct"
+    DELEGATED = "delegated"
+
+
+class NamedBy(enum.StrEnum):
+    """How an answer names its signer."""
+
+    NAME = "name"
+    KEY = "key"
+
+
+@app.command()
+def responder(
+    directory: Annotated[Path, typer.Argument(help="A CA directory, or the folder that `mustaple issue` made.")],
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="0: a free one. Default: that of the OCSP URL.")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines can reach.")] = False,
+    signer: Annotated[
+        SignedBy, typer.Option("--signer", help="Sign with the CA's key, or with that of an OCSP signer it issued.")
+    ] = SignedBy.DIRECT,
+    responder_id: Annotated[
+        NamedBy, typer.Option("--responder-id", help="Name the signer by its name, or by the hash of its key.")
+    ] = NamedBy.NAME,
+    valid_for: Annotated[str, typer.Option("--valid-for", help="How long an answer lives, as 300s, 12h, 1d.")] = "1d",
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Append a line of JSON for each request to this file.")
+    ] = None,
+) -> None:
+    """Answer OCSP requests and serve CRLs for the CAs of a directory, until SIGINT or SIGTERM.
+
+    A revocation made by another process is told at once. Without --log, requests are shown on stderr.
+
+    Example: mustaple responder d --valid-for 300s
+    """
+    import sys
+    from contextlib import ExitStack
+
+    from certtools.forge import ResponderId
+    from mustaple.cli.common import EXIT_INTERNAL, complain, parse_duration
+    from mustaple.cli.running import told_to_end
+    from mustaple.core.errors import InputError
+    from mustaple.net.responder import RequestLog, ResponderServer
+
+    with ExitStack() as stack:
+        ended = stack.enter_context(told_to_end())
+        if log is None:
+            requests = RequestLog(sys.stderr, text=True)
+        else:
+            try:
+                requests = RequestLog(stack.enter_context(log.open("a", encoding="utf-8")))
+            except OSError as error:
+                raise InputError(f"cannot write the log {log}: {error.strerror or error}") from error
+        server = ResponderServer.of_directory(
+            directory,
+            delegated=signer is SignedBy.DELEGATED,
+            responder_id=ResponderId(responder_id.value),
+            valid_for=parse_duration(valid_for),
+            port=port,
+            host=host,
+            expose=expose,
+            log=requests,
+            on_end=ended.set,
+        )
+        stack.enter_context(server)
+        typer.echo(f"OCSP at {server.url}, CRLs under {server.root}/crl/ (ends with SIGINT or SIGTERM)")
+        sys.stdout.flush()
+        ended.wait()
+        if server.ended.is_set():
+            complain("the HTTP server ended by itself")
+            raise typer.Exit(EXIT_INTERNAL)

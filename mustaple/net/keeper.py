@@ -1,0 +1,144 @@
+"""Keeps one certificate's staple fresh: fetched, judged, renewed at half-life, dropped when its time is over."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from mustaple.core.errors import MustapleError
+from mustaple.core.ocsp import judge
+from mustaple.core.policy import Rules, UncheckedDelegate
+from mustaple.core.refresh import backoff, next_refresh
+from mustaple.core.verdict import Judgement, Source, Status
+from mustaple.net.fetch import fetch_ocsp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from certtools.chain import Link
+    from mustaple.net.fetch import Fetched
+
+FIRST_PATIENCE: Final = 5.0  # seconds to wait for a responder that is only just starting
+FETCH_TIMEOUT: Final = 5.0
+LONGEST_SLEEP: Final = 30.0  # a clock that is set, or a machine that slept, is noticed this late at most
+# A server hands on what a CA really said, a delegate without id-pkix-ocsp-nocheck included: clients have rules too.
+RULES: Final = Rules(unchecked_delegate=UncheckedDelegate.ACCEPT)
+AUTHENTIC: Final = frozenset({Status.GOOD, Status.REVOKED, Status.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A staple and what it was judged to say."""
+
+    der: bytes
+    judgement: Judgement
+    dies_at: datetime
+
+
+class StapleKeeper:
+    """Fetches the staple of `link.subject` in a thread of its own; `staple()` is what to send now.
+
+    Whatever its CA really says is stapled, *revoked* as well as *good*; a response that no client could use is not,
+    and the one before it serves on until its nextUpdate. `on_change` gets a sentence whenever what is stapled, or why
+    nothing new came, has changed. `fetch` is `fetch_ocsp` unless told otherwise. A context manager.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        url: str | None = None,
+        fetch: Callable[..., Fetched] = fetch_ocsp,
+        on_change: Callable[[str], None] | None = None,
+    ) -> None:
+        self._link = link
+        self._url = url
+        self._fetch = fetch
+        self._on_change = on_change
+        self._held: Held | None = None
+        self._failures = 0
+        self._told = ""
+        self._wake = threading.Event()
+        self._tried = threading.Condition()
+        self._stopping = False
+        self._due = datetime.now(UTC)
+        self._thread = threading.Thread(target=self._run, name="mustaple-keeper", daemon=True)
+
+    def staple(self) -> bytes | None:
+        """The staple to send now; None where there is none whose time has not passed."""
+        held = self._held
+        return held.der if held is not None and datetime.now(UTC) < held.dies_at else None
+
+    def start(self, patience: float = FIRST_PATIENCE) -> bool:
+        """Begin, and wait at most `patience` seconds for the first staple. Whether there is one."""
+        self._thread.start()
+        with self._tried:
+            return self._tried.wait_for(lambda: self._held is not None, patience)
+
+    def refresh(self) -> None:
+        """Fetch at once."""
+        self._due = datetime.now(UTC)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop; a fetch under way is left to its timeout."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(FETCH_TIMEOUT + 1)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            at = datetime.now(UTC)
+            if self._held is not None and at >= self._held.dies_at:
+                self._held = None
+                self._tell("stapling nothing: the last answer's time is over")
+            if at >= self._due:
+                self._try()
+                continue
+            sleep = (self._due - at).total_seconds()
+            if self._held is not None:
+                sleep = min(sleep, (self._held.dies_at - at).total_seconds())
+            self._wake.wait(min(max(sleep, 0), LONGEST_SLEEP))
+            self._wake.clear()
+
+    def _try(self) -> None:
+        try:
+            self._take(self._fetch(self._link, url=self._url, timeout=FETCH_TIMEOUT))
+        except MustapleError as error:
+            self._failed(str(error))
+        with self._tried:
+            self._tried.notify_all()
+        if self._failures:
+            self._due = datetime.now(UTC) + timedelta(seconds=backoff(self._failures))
+
+    def _take(self, fetched: Fetched) -> None:
+        at = datetime.now(UTC)
+        found = judge(fetched.body, self._link, at, RULES, source=Source.OCSP, origin=fetched.url)
+        dies_at = found.dies_at
+        if found.status not in AUTHENTIC or found.this_update is None or dies_at is None or dies_at <= at:
+            why = "; ".join(reason.detail for reason in found.reasons) or "its time is over"
+            self._failed(f"{fetched.url} gave an answer that no client could use: {why}")
+            return
+        self._failures = 0
+        self._held = Held(fetched.body, found, dies_at)
+        self._due = next_refresh(found.this_update, dies_at, at)
+        self._tell(f"stapling {found.status}, until {dies_at:%Y-%m-%d %H:%M:%S} UTC")
+
+    def _failed(self, why: str) -> None:
+        self._failures += 1
+        held = "the staple before serves on" if self.staple() is not None else "stapling nothing"
+        self._tell(f"{held}: {why.rstrip('.')}; trying again")
+
+    def _tell(self, sentence: str) -> None:
+        if sentence != self._told and self._on_change is not None:
+            self._on_change(sentence)
+        self._told = sentence
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
