@@ -110,9 +110,7 @@ def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason
     own = features[0]
     if own is None or isinstance(own, FeatureError):
         return reasons, _NO_DEMAND
-    asked = demand(
-        own, reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3"
-    )
+    asked = demand(own, reading=policy.reading, offered=situation.offered, tls13=situation.protocol == "TLSv1.3")
     if asked.unacceptable:
         refused = Reason(Code.FEATURE_UNACCEPTABLE, f"{asked.unacceptable} (reading {policy.reading.value})")
         reasons = (*reasons, refused)
@@ -123,9 +121,7 @@ def _feature_reasons(situation: Situation, policy: Policy) -> tuple[tuple[Reason
     return reasons, asked
 
 
-def _feature_faults(
-    chain: Chain, policy: Policy
-) -> tuple[tuple[Reason, ...], tuple[tuple[int, ...] | None, ...]]:
+def _feature_faults(chain: Chain, policy: Policy) -> tuple[tuple[Reason, ...], tuple[tuple[int, ...] | None, ...]]:
     """Lists that are malformed, or lack what the issuer's holds; and the lists, with None for a malformed one."""
     reasons = []
     lists: list[tuple[int, ...] | None] = []

@@ -77,9 +77,7 @@ def _decisive(matching: list[ocsp.OCSPSingleResponse]) -> ocsp.OCSPSingleRespons
     )
 
 
-def open_case(
-    response: bytes, link: Link, at: datetime, rules: Rules, nonce: bytes | None
-) -> Case | Reason:
+def open_case(response: bytes, link: Link, at: datetime, rules: Rules, nonce: bytes | None) -> Case | Reason:
     """The case for this response (DER), or the reason why it cannot be heard (RFC 6960 §4.2.1)."""
     if len(response) > MAX_RESPONSE_BYTES:
         said = f"{len(response):,} bytes, where {MAX_RESPONSE_BYTES:,} is the most that is read"

@@ -203,9 +203,7 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
 
     data = ResponseData.load(case.signed)
     matching = [
-        single
-        for single, parsed in zip(data["responses"], case.singles, strict=True)
-        if parsed in case.matching
+        single for single, parsed in zip(data["responses"], case.singles, strict=True) if parsed in case.matching
     ]
     lists = [data["response_extensions"], *(single["single_extensions"] for single in matching)]
     return [

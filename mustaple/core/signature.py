@@ -91,9 +91,7 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
     return True
 
 
-def _rsa_padding(
-    response: ocsp.OCSPResponse, algorithm: hashes.HashAlgorithm
-) -> padding.PKCS1v15 | padding.PSS:
+def _rsa_padding(response: ocsp.OCSPResponse, algorithm: hashes.HashAlgorithm) -> padding.PKCS1v15 | padding.PSS:
     if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
         return padding.PSS(mgf=padding.MGF1(algorithm), salt_length=padding.PSS.AUTO)
     return padding.PKCS1v15()

@@ -77,21 +77,49 @@ class Code(enum.Enum):
     REVOKED = ("revoked", 0, "RFC 6960 §2.2", "replace the certificate and its key")
     UNKNOWN = ("unknown", 30, "RFC 6960 §2.2", "ask the responder that serves this issuer")
     # the path and the name
-    PATH_INVALID = ("path-invalid", 1, "RFC 5280 §6", "send the whole chain, and trust its root with --ca",
-                    Alert.BAD_CERTIFICATE)
-    NAME_MISMATCH = ("name-mismatch", 2, "RFC 9525 §6", "connect by a name that the certificate holds, or use --sni",
-                     Alert.BAD_CERTIFICATE)
-    NO_CHAIN = ("no-chain", 3, "RFC 9846 §2.2", "connect anew: a resumed session proves nothing",
-                Alert.HANDSHAKE_FAILURE)
-    NOTHING_TO_CHECK = ("nothing-to-check", 4, "RFC 5280 §6.1",
-                        "trust the certificate's issuer, not the certificate itself")
+    PATH_INVALID = (
+        "path-invalid",
+        1,
+        "RFC 5280 §6",
+        "send the whole chain, and trust its root with --ca",
+        Alert.BAD_CERTIFICATE,
+    )
+    NAME_MISMATCH = (
+        "name-mismatch",
+        2,
+        "RFC 9525 §6",
+        "connect by a name that the certificate holds, or use --sni",
+        Alert.BAD_CERTIFICATE,
+    )
+    NO_CHAIN = (
+        "no-chain",
+        3,
+        "RFC 9846 §2.2",
+        "connect anew: a resumed session proves nothing",
+        Alert.HANDSHAKE_FAILURE,
+    )
+    NOTHING_TO_CHECK = (
+        "nothing-to-check",
+        4,
+        "RFC 5280 §6.1",
+        "trust the certificate's issuer, not the certificate itself",
+    )
     # TLS Feature
-    FEATURE_MALFORMED = ("feature-malformed", 5, "RFC 7633 §4", "issue the certificate again",
-                         Alert.BAD_CERTIFICATE)
-    FEATURE_NOT_INHERITED = ("feature-not-inherited", 6, "RFC 7633 §4.2.2",
-                             "issue the certificate with every feature of its CA", Alert.BAD_CERTIFICATE)
-    FEATURE_UNACCEPTABLE = ("feature-unacceptable", 7, "RFC 7633 §4.2.3",
-                            "issue the certificate with the feature list [5]", Alert.BAD_CERTIFICATE)
+    FEATURE_MALFORMED = ("feature-malformed", 5, "RFC 7633 §4", "issue the certificate again", Alert.BAD_CERTIFICATE)
+    FEATURE_NOT_INHERITED = (
+        "feature-not-inherited",
+        6,
+        "RFC 7633 §4.2.2",
+        "issue the certificate with every feature of its CA",
+        Alert.BAD_CERTIFICATE,
+    )
+    FEATURE_UNACCEPTABLE = (
+        "feature-unacceptable",
+        7,
+        "RFC 7633 §4.2.3",
+        "issue the certificate with the feature list [5]",
+        Alert.BAD_CERTIFICATE,
+    )
     # what is absent
     PROMISE_BROKEN = ("promise-broken", 40, "RFC 7633 §4.3.3", "make the server staple; see `mustaple fetch`")
     NO_STAPLE = ("no-staple", 90, "RFC 6066 §8", "make the server staple this certificate")
@@ -107,19 +135,39 @@ class Code(enum.Enum):
     # who said it
     BAD_SIGNATURE = ("bad-signature", 15, "RFC 6960 §3.2 (2)", "fetch it again from the CA's responder")
     WEAK_SIGNATURE = ("weak-signature", 16, "RFC 6960 §5.1.1", "have the responder sign with SHA-256 or better")
-    UNAUTHORIZED_RESPONDER = ("unauthorized-responder", 17, "RFC 6960 §4.2.2.2",
-                              "the signer must be the issuer, or hold its OCSPSigning certificate")
+    UNAUTHORIZED_RESPONDER = (
+        "unauthorized-responder",
+        17,
+        "RFC 6960 §4.2.2.2",
+        "the signer must be the issuer, or hold its OCSPSigning certificate",
+    )
     DELEGATE_EXPIRED = ("delegate-expired", 18, "RFC 6960 §4.2.2.2", "renew the responder's certificate")
-    DELEGATE_UNCHECKED = ("delegate-unchecked", 19, "RFC 6960 §4.2.2.2.1",
-                          "issue the responder's certificate with id-pkix-ocsp-nocheck")
-    RESPONDER_ID_MISMATCH = ("responder-id-mismatch", 20, "RFC 6960 §4.2.2.3",
-                             "the responderID must be that of the signer")
+    DELEGATE_UNCHECKED = (
+        "delegate-unchecked",
+        19,
+        "RFC 6960 §4.2.2.2.1",
+        "issue the responder's certificate with id-pkix-ocsp-nocheck",
+    )
+    RESPONDER_ID_MISMATCH = (
+        "responder-id-mismatch",
+        20,
+        "RFC 6960 §4.2.2.3",
+        "the responderID must be that of the signer",
+    )
     # of whom
-    OTHER_CERTIFICATE = ("other-certificate", 21, "RFC 6960 §3.2 (1)",
-                         "staple the response for this certificate, not another's")
+    OTHER_CERTIFICATE = (
+        "other-certificate",
+        21,
+        "RFC 6960 §3.2 (1)",
+        "staple the response for this certificate, not another's",
+    )
     CERT_ID_HASH = ("cert-id-hash", 22, "RFC 6960 §4.1.1", "use SHA-1 or SHA-256 in the CertID")
-    CONTRADICTION = ("contradiction", 23, "RFC 6960 §4.2.2.3",
-                     "the response holds different statuses for one certificate")
+    CONTRADICTION = (
+        "contradiction",
+        23,
+        "RFC 6960 §4.2.2.3",
+        "the response holds different statuses for one certificate",
+    )
     CRITICAL_EXTENSION = ("critical-extension", 24, "RFC 6960 §4.4", "the responder must not demand what is unknown")
     NONCE_MISMATCH = ("nonce-mismatch", 25, "RFC 9654 §2.1", "somebody replays an old answer")
     # when
