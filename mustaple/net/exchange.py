@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -29,9 +30,18 @@ MAX_REDIRECTS: Final = 3
 NONCE_BYTES: Final = 32  # RFC 9654 §2.1: clients should send 32; 1 to 128 are allowed
 MAX_NONCE_BYTES: Final = 128
 
-_CACHING: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified"})
+_CACHING: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified", "retry-after"})
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')  # RFC 9110 §8.8.3, without bytes beyond ASCII
 _SAME_AGAIN: Final = frozenset({301, 302, 307, 308})  # 303 sends to a page about the answer, not to the answer
 _NO_GET_HERE: Final = frozenset({405, 501})
+
+
+class RetryLaterError(NetworkError):
+    """A refusal that says when to come back: `retry_after` is the header as it came (RFC 9110 §10.2.3)."""
+
+    def __init__(self, message: str, retry_after: str) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,11 @@ class Fetched:
     headers: Mapping[str, str]
     elapsed: float
     redirects: tuple[str, ...] = ()
+
+    @property
+    def not_modified(self) -> bool:
+        """Whether the server says that the answer of the ETag asked with is still its answer; `body` is empty."""
+        return self.status_code == HTTPStatus.NOT_MODIFIED
 
 
 def ocsp_request(link: Link, algorithm: hashes.HashAlgorithm | None = None, nonce: bytes | None = None) -> bytes:
@@ -76,6 +91,9 @@ class Exchange:
 
     `method`, `url`, `headers` and `content` are what to send next. Every refusal is a NetworkError whose one
     sentence names the address.
+
+    `etag` is that of an answer already here: a GET then asks only for another one (RFC 9110 §13.1.2). With
+    `bypass_caches` proxies are told not to answer themselves (RFC 9919 §7.2).
     """
 
     asked: str
@@ -83,6 +101,8 @@ class Exchange:
     media_type: str | None
     max_bytes: int
     request: bytes | None = None
+    etag: str | None = None
+    bypass_caches: bool = False
     method: str = "GET"
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -97,6 +117,10 @@ class Exchange:
         _check_url(self.asked, self.asked)
         # Compression would let a small answer unpack into a large one, and DER gains nothing by it.
         self.headers = {"Accept": self.media_type or "*/*", "Accept-Encoding": "identity", "User-Agent": "mustaple"}
+        if self.etag is not None and _ENTITY_TAG.fullmatch(self.etag):
+            self.headers["If-None-Match"] = self.etag
+        if self.bypass_caches:
+            self.headers["Cache-Control"] = "no-cache"
         self.url = self.asked
         if self.request is not None:
             get = get_url(self.asked, self.request)
@@ -110,6 +134,7 @@ class Exchange:
         self.url = self.asked
         self.content = self.request
         self.headers["Content-Type"] = OCSP_REQUEST
+        self.headers.pop("If-None-Match", None)  # to a POST it would mean another thing
 
     @property
     def name(self) -> str:
@@ -124,8 +149,12 @@ class Exchange:
         if status in _NO_GET_HERE and self.method == "GET" and self.request is not None:
             self._post()  # GET is for the responder to offer or not (RFC 6960 App. A.1)
             return False
+        self._status = status
+        self._kept = {name: value for name, value in headers.items() if name in _CACHING}
+        if status == HTTPStatus.NOT_MODIFIED and "If-None-Match" in self.headers:
+            return True
         if status != HTTPStatus.OK:
-            raise NetworkError(f"{self.name} answered HTTP {status}{_phrase(status)}, not {self.what}.")
+            raise self._refused(status, headers.get("retry-after"))
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise NetworkError(f"{self.name} answered in an encoding that nobody asked for.")
         said = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -134,9 +163,11 @@ class Exchange:
         length = headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > self.max_bytes:
             raise self._oversized()
-        self._status = status
-        self._kept = {name: value for name, value in headers.items() if name in _CACHING}
         return True
+
+    def _refused(self, status: int, retry_after: str | None) -> NetworkError:
+        said = f"{self.name} answered HTTP {status}{_phrase(status)}, not {self.what}."
+        return NetworkError(said) if retry_after is None else RetryLaterError(said, retry_after)
 
     def _redirect(self, location: str) -> None:
         target = urljoin(self.url, location)
@@ -158,7 +189,7 @@ class Exchange:
 
     def finish(self, elapsed: float) -> Fetched:
         """What was fetched, once the body has ended; `elapsed` is in seconds."""
-        if not self._size:
+        if not self._size and self._status != HTTPStatus.NOT_MODIFIED:
             raise NetworkError(f"{self.name} answered with nothing.")
         body = b"".join(self._chunks)
         return Fetched(body, self.asked, self.method, self._status, self._kept, elapsed, tuple(self._redirects))

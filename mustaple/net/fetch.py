@@ -81,19 +81,24 @@ def fetch_ocsp(
     timeout: float = TIMEOUT,
     max_bytes: int = MAX_OCSP_BYTES,
     proxy: str | None = None,
+    etag: str | None = None,
+    bypass_caches: bool = False,
     client: httpx.Client | None = None,
 ) -> Fetched:
     """Ask for the status of `link.subject`, at `url` or at the first OCSP address in the certificate.
 
     `hash_algorithm` names the issuer in the CertID (SHA-1 unless given); `nonce` comes from `new_nonce()`.
     `timeout` is the deadline in seconds for everything together, also against a server that drips; `max_bytes`
-    bounds the answer. `proxy` is a URL; without it the usual environment variables hold. A `client` given is
-    used as it is and stays open.
+    bounds the answer. `proxy` is a URL; without it the usual environment variables hold. With the `etag` of an
+    answer already here, `not_modified` may be what is fetched; `bypass_caches` asks for an answer from the responder
+    itself. A `client` given is used as it is and stays open.
 
     Raises NetworkError, in one sentence that names the address, for whatever is not a whole answer of type
-    application/ocsp-response with HTTP status 200; InputError for a nonce or a proxy that cannot be used.
+    application/ocsp-response with HTTP status 200 (RetryLaterError where it says when to come back); InputError for
+    a nonce or a proxy that cannot be used.
     """
-    return _fetch(_ocsp(link, url, hash_algorithm, nonce, max_bytes), timeout, proxy, client)
+    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, bypass_caches=bypass_caches)
+    return _fetch(exchange, timeout, proxy, client)
 
 
 async def afetch_ocsp(
@@ -105,10 +110,13 @@ async def afetch_ocsp(
     timeout: float = TIMEOUT,
     max_bytes: int = MAX_OCSP_BYTES,
     proxy: str | None = None,
+    etag: str | None = None,
+    bypass_caches: bool = False,
     client: httpx.AsyncClient | None = None,
 ) -> Fetched:
     """`fetch_ocsp` for asyncio: the same request, the same refusals."""
-    return await _afetch(_ocsp(link, url, hash_algorithm, nonce, max_bytes), timeout, proxy, client)
+    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, bypass_caches=bypass_caches)
+    return await _afetch(exchange, timeout, proxy, client)
 
 
 def fetch_crl(
@@ -139,7 +147,14 @@ async def afetch_crl(
 
 
 def _ocsp(
-    link: Link, url: str | None, algorithm: hashes.HashAlgorithm | None, nonce: bytes | None, max_bytes: int
+    link: Link,
+    url: str | None,
+    algorithm: hashes.HashAlgorithm | None,
+    nonce: bytes | None,
+    max_bytes: int,
+    *,
+    etag: str | None,
+    bypass_caches: bool,
 ) -> Exchange:
     if url is None:
         urls = ocsp_urls(link.subject)
@@ -147,7 +162,7 @@ def _ocsp(
             raise NetworkError("The certificate names no OCSP address that HTTP reaches.")
         url = urls[0]
     request = ocsp_request(link, algorithm, nonce)
-    return Exchange(url, "an OCSP response", OCSP_RESPONSE, max_bytes, request)
+    return Exchange(url, "an OCSP response", OCSP_RESPONSE, max_bytes, request, etag=etag, bypass_caches=bypass_caches)
 
 
 def _fetch(exchange: Exchange, timeout: float, proxy: str | None, client: httpx.Client | None) -> Fetched:
