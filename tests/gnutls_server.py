@@ -7,7 +7,7 @@ import ctypes.util
 import select
 import socket
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_size_t, c_ubyte, c_uint, c_void_p
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tls_server import Seen
@@ -84,7 +84,10 @@ class GnuTLSCredentials:
         self._retrieve = _Retrieve(self._on_retrieve)
         self.library.gnutls_certificate_set_retrieve_function3(self.handle, self._retrieve)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Give back what GnuTLS allocated."""
         self.library.gnutls_certificate_free_credentials(self.handle)
         self.library.gnutls_privkey_deinit(self._key)
@@ -144,7 +147,10 @@ class GnuTLSServer:
         except BlockingIOError:
             return b""
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Give back the session and the sockets."""
         self._library.gnutls_deinit(self._session)
         self._ours.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
@@ -21,12 +21,12 @@ _CHUNK = 1 << 16
 
 @dataclass
 class Seen:
-    """What the server saw of one connection: the client's alert and data, and its certificates, if it sent any."""
+    """What the server saw of one connection: the client's alert and data, and its certificate, if it sent one."""
 
     alert: int | None = None
     data: bytes = b""
-    certificates: list[x509.Certificate] = field(default_factory=list)
-    protocol: str | None = None
+    certificate: x509.Certificate | None = None
+    asked: bool = False
     completed: bool = False
 
 
@@ -64,9 +64,14 @@ def server_context(
 
         store.add_cert(X509.from_cryptography(client_ca))
         context.set_verify(SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if require else 0))
-    context.set_ocsp_server_callback(lambda *_: staple or b"")
+    context.set_ocsp_server_callback(_staple, staple or b"")
     context.set_info_callback(_remember_alert)
     return context
+
+
+def _staple(connection: SSL.Connection, staple: bytes | None) -> bytes:
+    connection.get_app_data().asked = True
+    return staple or b""
 
 
 def _remember_alert(connection: SSL.Connection, where: int, value: int) -> None:
@@ -95,6 +100,11 @@ class MemoryServer:
                 self.seen.data += self.tls.recv(_CHUNK)
         except SSL.Error:
             pass  # it wants more, or it ended: what was seen says which
+        self.seen.certificate = self.tls.get_peer_certificate(as_cryptography=True)
+        return self.to_send()
+
+    def to_send(self) -> bytes:
+        """What waits to be sent to the client."""
         out = b""
         while True:
             try:

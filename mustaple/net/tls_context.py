@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from OpenSSL import SSL, crypto
 
 from certtools.chain import Chain, ChainError, load_certificates
+from certtools.keys import KeyKindError, load_key
 from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The client's own certificate chain and private key, as PEM files without a password."""
+    """Files with the client's own certificate, those above it after it, and its private key, without a password."""
 
     certificate: str
     key: str
@@ -171,9 +172,9 @@ def _load(authority: Authorities) -> list[x509.Certificate]:
             return found
         return load_certificates(path.read_bytes())
     except OSError as error:
-        raise InputError(f"The CA file {path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"The certificate file {path} cannot be read: {error.strerror or error}.") from error
     except ChainError as error:
-        raise InputError(f"The CA file {path} holds no certificate that can be used: {error}") from error
+        raise InputError(f"The certificate file {path} cannot be used: {error}") from error
 
 
 def _certificates_of(file: Path) -> list[x509.Certificate]:
@@ -194,23 +195,22 @@ def _trust_system(context: SSL.Context) -> None:
 
 
 def _use_identity(context: SSL.Context, identity: Identity) -> None:
-    # OpenSSL's own prompt for a password would hang a program that nobody watches.
-    context.set_passwd_cb(lambda *_: b"")
-    for path, load in (
-        (identity.certificate, context.use_certificate_chain_file),
-        (identity.key, context.use_privatekey_file),
-    ):
-        try:
-            Path(path).open("rb").close()
-            load(path)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except SSL.Error as error:
-            raise InputError(f"{path} is not PEM that a TLS client can use, or has a password.") from error
+    certificates = _load(identity.certificate)
     try:
-        context.check_privatekey()
-    except SSL.Error as error:
-        raise InputError(f"The key {identity.key} does not belong to {identity.certificate}.") from error
+        key = load_key(Path(identity.key).read_bytes())
+    except OSError as error:
+        raise InputError(f"The key {identity.key} cannot be read: {error.strerror or error}.") from error
+    except (KeyKindError, ValueError) as error:
+        raise InputError(f"The key {identity.key} cannot be used: {error}") from error
+    if key.public_key() != certificates[0].public_key():
+        raise InputError(f"The key {identity.key} does not belong to the certificate {identity.certificate}.")
+    try:
+        context.use_certificate(certificates[0])
+        for certificate in certificates[1:]:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(key)  # type: ignore[arg-type]
+    except (SSL.Error, TypeError) as error:
+        raise InputError(f"OpenSSL cannot use the certificate {identity.certificate}: {error}") from error
 
 
 def _on_secret(connection: SSL.Connection, line: bytes) -> None:
