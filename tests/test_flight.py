@@ -190,6 +190,9 @@ _DONE = flights.HELLO_DONE
 _HELLO_12 = flights.server_hello(0x0303, suite=0xC02B)
 
 CARRIAGE = {
+    "a status before the certificates": (flight_12(_STATUS, _CHAIN, _DONE), Alert.UNEXPECTED_MESSAGE),
+    "a status too late": (flight_12(_CHAIN, flights.KEY_EXCHANGE, _STATUS, _DONE), Alert.UNEXPECTED_MESSAGE),
+    "a status twice": (flight_12(_CHAIN, _STATUS, _STATUS, _DONE), Alert.UNEXPECTED_MESSAGE),
     "status without its extension": (
         flight_12(_CHAIN, _STATUS, _DONE, extensions=[]),
         Alert.UNEXPECTED_MESSAGE,
@@ -257,9 +260,6 @@ HANDSHAKE = {
     "an empty protected handshake record": _CLEAR + Sealer().seal(b"\x16"),
     "a change cipher spec of two bytes": _CLEAR + bytes.fromhex("14 0303 0002 0101"),
     "a resumed session of TLS 1.2": flights.records(_HELLO_12) + flights.CHANGE_CIPHER_SPEC,
-    "a status before the certificates": flight_12(_STATUS, _CHAIN, _DONE),
-    "a status too late": flight_12(_CHAIN, flights.KEY_EXCHANGE, _STATUS, _DONE),
-    "a status twice": flight_12(_CHAIN, _STATUS, _STATUS, _DONE),
     "no ServerHelloDone": flight_12(_CHAIN, _STATUS, flights.KEY_EXCHANGE),
     "a flight without end": flight_12(*[flights.message(12, bytes(1 << 14))] * 80),
 }

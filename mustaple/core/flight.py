@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mustaple.core import wire
 from mustaple.core.errors import Alert, WireError
-from mustaple.core.records import HandshakeMessages, record_opener
+from mustaple.core.records import HandshakeMessages, OpenedMessages
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,7 +30,7 @@ _HELLO_RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 
 
 class CarriageError(WireError):
-    """A Certificate or CertificateStatus message that came whole and yet cannot be read."""
+    """A Certificate or CertificateStatus message that came whole and yet cannot be read, or stands out of its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,18 @@ def read_flight(
     """
     if len(captured) > MAX_FLIGHT_BYTES:
         raise WireError(f"The server's flight is longer than {MAX_FLIGHT_BYTES} bytes.")
-    messages = HandshakeMessages(captured)
+    return _read(HandshakeMessages(captured), secret, offered)
+
+
+def read_messages(opened: bytes, *, offered: Collection[int] = (wire.STATUS_REQUEST,)) -> Flight:
+    """Read a server's flight from its handshake messages, one after the other, as a TLS library opened them.
+
+    All else is as in `read_flight`.
+    """
+    return _read(OpenedMessages(opened), None, offered)
+
+
+def _read(messages: HandshakeMessages, secret: bytes | None, offered: Collection[int]) -> Flight:
     hello = _decode_server_hello(messages.expect(_SERVER_HELLO))
     if hello.random == _HELLO_RETRY:
         hello = _decode_server_hello(messages.expect(_SERVER_HELLO))
@@ -105,13 +116,13 @@ def read_flight(
 def _read_tls13(
     messages: HandshakeMessages, hello: _ServerHello, secret: bytes | None, offered: Collection[int]
 ) -> Flight:
-    messages.protect(record_opener(hello.cipher_suite, secret))
-    messages.expect(_ENCRYPTED_EXTENSIONS)  # it says nothing of certificates, and OpenSSL reads it
+    messages.protect(hello.cipher_suite, secret)
+    messages.expect(_ENCRYPTED_EXTENSIONS)  # it says nothing of certificates, and the library reads it
     number, body = messages.next()
     if number == _CERTIFICATE_REQUEST:
         number, body = messages.next()
     if number != _CERTIFICATE:
-        raise WireError(f"Handshake message {number} stands where Certificate should.", Alert.UNEXPECTED_MESSAGE)
+        raise _misplaced(number, "where Certificate should")
     try:
         decoded = wire.decode_certificate_tls13(body, offered)
         entries = tuple(_entry_tls13(entry, place) for place, entry in enumerate(decoded))
@@ -132,7 +143,9 @@ def _entry_tls13(entry: wire.CertificateEntry, place: int) -> Entry:
 
 def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
     messages.forbid_change_cipher_spec()
-    certificate = messages.expect(_CERTIFICATE)
+    number, certificate = messages.next()
+    if number != _CERTIFICATE:
+        raise _misplaced(number, "where Certificate should")
     number, body = messages.next()
     status = None
     if number == _CERTIFICATE_STATUS:
@@ -141,13 +154,20 @@ def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
     # A staple that comes late would be one that OpenSSL never saw: everything up to ServerHelloDone must be there.
     while number != _SERVER_HELLO_DONE:
         if number not in (_SERVER_KEY_EXCHANGE, _CERTIFICATE_REQUEST):
-            raise WireError(f"Handshake message {number} stands before ServerHelloDone.", Alert.UNEXPECTED_MESSAGE)
+            raise _misplaced(number, "before ServerHelloDone")
         number, body = messages.next()
     try:
         entries = _entries_tls12(certificate, status, hello.extensions)
     except WireError as error:
         raise CarriageError(str(error), error.alert) from None
     return Flight("TLSv1.2", hello.cipher_suite, entries, frozenset(hello.extensions))
+
+
+def _misplaced(number: int, where: str) -> WireError:
+    """A message out of its order. CertificateStatus comes right after Certificate, and once (RFC 6066 §8)."""
+    if number == _CERTIFICATE_STATUS:
+        return CarriageError(f"A CertificateStatus stands {where}.", Alert.UNEXPECTED_MESSAGE)
+    return WireError(f"Handshake message {number} stands {where}.", Alert.UNEXPECTED_MESSAGE)
 
 
 def _entries_tls12(certificate: bytes, status: bytes | None, extensions: dict[int, bytes]) -> tuple[Entry, ...]:

@@ -48,11 +48,11 @@ class HandshakeMessages:
             raise WireError(f"Handshake message {number} stands where {wanted} should.", Alert.UNEXPECTED_MESSAGE)
         return body
 
-    def protect(self, opener: Callable[[bytes, bytes], bytes]) -> None:
+    def protect(self, cipher_suite: int, secret: bytes | None) -> None:
         """From here on records are protected; no message may span the change of keys (RFC 9846 §5.1)."""
         if self._pending:
             raise WireError("A handshake message spans a change of keys.", Alert.UNEXPECTED_MESSAGE)
-        self._open = opener
+        self._open = record_opener(cipher_suite, secret)
 
     def forbid_change_cipher_spec(self) -> None:
         """In TLS 1.2 it would mean a resumed session; in TLS 1.3 it is padding for middleboxes (RFC 9846 §5)."""
@@ -75,6 +75,17 @@ class HandshakeMessages:
             what = "an alert" if content_type == _ALERT else f"a record of type {content_type}, {len(fragment)} bytes"
             raise WireError(f"The flight is broken off by {what}.", Alert.UNEXPECTED_MESSAGE)
         self._pending += fragment
+
+
+class OpenedMessages(HandshakeMessages):
+    """The same messages where a TLS library has opened the records already, one message after the other."""
+
+    def __init__(self, opened: bytes) -> None:
+        super().__init__(b"")
+        self._pending += opened
+
+    def protect(self, cipher_suite: int, secret: bytes | None) -> None:
+        """Nothing: the library has seen to it."""
 
 
 def _unwrap(inner: bytes) -> tuple[int, bytes]:
