@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mustaple.core.decide import Situation, decide
 from mustaple.core.errors import WireError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from cryptography import x509
     from OpenSSL import SSL, crypto
 
     from certtools.chain import Chain, Link
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
 
 ENGINE: Final = "openssl"
 _SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
-_OFFERED: Final = frozenset({STATUS_REQUEST})
-_NO_CHAIN: Final = Reason(Code.NO_CHAIN, "the server's certificates were not shown in this handshake")
+NO_CHAIN: Final = Reason(Code.NO_CHAIN, "the server's certificates were not shown in this handshake")
 
 
 class HandshakeJudge:
     """Judges one handshake. It is the `Observer` of its OpenSSL connection, but does not hold it: no reference cycle.
 
     `verdict` may stand while the handshake still goes on. `problem` is an exception that came up in a callback; C code
-    cannot carry it, so whoever drives the handshake raises it.
+    cannot carry it, so whoever drives the handshake raises it. `engine` names the TLS library in verdicts; `offered`
+    are the extensions that its ClientHello asks for a status with.
     """
+
+    engine: ClassVar[str] = ENGINE
+    offered: ClassVar[frozenset[int]] = frozenset({STATUS_REQUEST})
 
     def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
         self.verdict: ChainVerdict | None = None
@@ -101,7 +105,7 @@ class HandshakeJudge:
     def on_status(self, connection: SSL.Connection) -> bool:
         """Judge and decide, with the whole flight at hand and nothing sent in answer to it."""
         try:
-            self._judge(connection)
+            self._judge(_shown(connection), connection.get_protocol_version_name())
         except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
             self.problem = problem
             return False
@@ -113,12 +117,10 @@ class HandshakeJudge:
         """Decide what no callback decided: `ignore` offers no status_request. Otherwise the session was resumed."""
         if self.verdict is not None:
             return
-        chain = None if self._policy.asks_for_staples else self._verified_chain(connection)
-        if chain is None:
-            self._refuse(_NO_CHAIN)
+        if self._policy.asks_for_staples:
+            self._refuse(NO_CHAIN)
         else:
-            protocol = connection.get_protocol_version_name()
-            self._decide(Situation(chain, self._at, protocol=protocol, engine=ENGINE))
+            self._decide_unasked(_shown(connection), connection.get_protocol_version_name())
 
     def failed(self, error: SSL.Error) -> None:
         """Keep a refusal, drop any other verdict, and look for a staple that OpenSSL could not read.
@@ -133,7 +135,7 @@ class HandshakeJudge:
         try:
             reasons = unreadable_staples(self._flight(), error)
         except CarriageError as fault:
-            reasons = [_wire_reason(fault)]
+            reasons = [wire_reason(fault)]
         except WireError:
             return  # the handshake did not come so far
         if reasons:
@@ -149,26 +151,34 @@ class HandshakeJudge:
 
     # --- the verdict
 
-    def _judge(self, connection: SSL.Connection) -> None:
-        chain = self._verified_chain(connection)
+    def _decide_unasked(self, verified: tuple[x509.Certificate, ...], protocol: str) -> None:
+        """Decide where the policy asks for no status."""
+        chain = self._context.path(verified)
         if chain is None:
-            self._refuse(_NO_CHAIN)
+            self._refuse(NO_CHAIN)
+        else:
+            self._decide(Situation(chain, self._at, protocol=protocol, engine=self.engine))
+
+    def _judge(self, verified: tuple[x509.Certificate, ...], protocol: str) -> None:
+        chain = self._context.path(verified)
+        if chain is None:
+            self._refuse(NO_CHAIN)
             return
         mismatch = name_reason(chain.leaf, self._name)
         reasons = (mismatch,) if mismatch is not None else ()
         try:
             flight = self._flight()
         except WireError as error:
-            protocol = connection.get_protocol_version_name()
-            reasons = (*reasons, _wire_reason(error))
-            self._decide(Situation(chain, self._at, _OFFERED, protocol=protocol, engine=ENGINE, reasons=reasons))
+            reasons = (*reasons, wire_reason(error))
+            situation = Situation(chain, self._at, self.offered, protocol=protocol, engine=self.engine, reasons=reasons)
+            self._decide(situation)
             return
         evidence = self._evidence(chain, flight)
         answered, protocol = flight.answered, flight.protocol
-        self._decide(Situation(chain, self._at, _OFFERED, answered, protocol, ENGINE, evidence, reasons))
+        self._decide(Situation(chain, self._at, self.offered, answered, protocol, self.engine, evidence, reasons))
 
     def _flight(self) -> Flight:
-        return read_flight(b"".join(self._captured), secret=self._secret, offered=_OFFERED)
+        return read_flight(b"".join(self._captured), secret=self._secret, offered=self.offered)
 
     def _evidence(self, chain: Chain, flight: Flight) -> dict[bytes, list[Judgement]]:
         """Each staple judged for the certificate that it came with, if that is on the path."""
@@ -183,9 +193,6 @@ class HandshakeJudge:
             if link.fingerprint in staples
         }
 
-    def _verified_chain(self, connection: SSL.Connection) -> Chain | None:
-        return self._context.path(tuple(connection.get_verified_chain(as_cryptography=True) or ()))
-
     def _decide(self, situation: Situation) -> ChainVerdict:
         self._situation = situation
         self.verdict = verdict = decide(situation, self._policy)
@@ -193,9 +200,14 @@ class HandshakeJudge:
 
     def _refuse(self, *reasons: Reason) -> None:
         self.verdict = ChainVerdict(
-            Outcome.REFUSED, self._policy.name, self._at, checked=False, reasons=reasons, engine=ENGINE
+            Outcome.REFUSED, self._policy.name, self._at, checked=False, reasons=reasons, engine=self.engine
         )
 
 
-def _wire_reason(error: WireError) -> Reason:
+def _shown(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
+    return tuple(connection.get_verified_chain(as_cryptography=True) or ())
+
+
+def wire_reason(error: WireError) -> Reason:
+    """The reason for which such bytes are refused."""
     return Reason(Code.WIRE, str(error).rstrip("."))
