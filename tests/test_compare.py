@@ -8,7 +8,8 @@ import pytest
 
 from mustaple.cli.app import run as mustaple
 from mustaple.core.policy import PRESETS
-from mustaple.lab.compare import CASES, Attacker, Cell, Kind, Ocsp, Revoked, run
+from mustaple.lab.compare import CASES, run
+from mustaple.report.comparison import Attacker, Cell, Kind, Ocsp, Revoked
 
 
 @pytest.fixture(scope="module")

@@ -53,11 +53,10 @@ def responder(
     import sys
     from contextlib import ExitStack
 
-    from certtools.forge import ResponderId
     from mustaple.cli.common import EXIT_INTERNAL, complain, parse_duration
     from mustaple.cli.running import told_to_end
     from mustaple.core.errors import InputError
-    from mustaple.net.responder import RequestLog, ResponderServer
+    from mustaple.net.responder import RequestLog, ResponderId, ResponderServer
 
     with ExitStack() as stack:
         ended = stack.enter_context(told_to_end())

@@ -2,80 +2,28 @@
 
 from __future__ import annotations
 
-import enum
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from certtools.authority import Authority
 from certtools.forge import MUTATIONS, Scene
 from mustaple.core.policy import PRESETS
-from mustaple.core.verdict import Outcome
 from mustaple.net.client import check
 from mustaple.net.responder import ResponderServer
 from mustaple.net.responder.reply import UNAUTHORIZED
 from mustaple.net.stapling_server import ChainStaplingServer
+from mustaple.report.comparison import Attacker, Case, Cell, Ocsp, Revoked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from certtools.chain import Link
-    from mustaple.core.verdict import ChainVerdict
     from mustaple.net.responder.question import Question
 
 TIMEOUT: Final = 10.0  # seconds for one connection, all its fetches included
-
-
-class Attacker(enum.StrEnum):
-    """Who stands between client and server."""
-
-    NONE = "none"
-    THIEF = "holds the stolen key"
-
-
-class Ocsp(enum.StrEnum):
-    """What a client meets that asks the CA itself."""
-
-    ANSWERS = "answers"
-    BLOCKED = "blocked"
-
-
-class Kind(enum.StrEnum):
-    """Whether an outcome was right."""
-
-    RIGHT = "right"
-    ATTACK_SUCCEEDED = "attack-succeeded"
-    FALSE_OUTAGE = "false-outage"
-
-
-class Revoked(enum.StrEnum):
-    """Which certificate is revoked in truth, whatever anybody says."""
-
-    NONE = "none"
-    LEAF = "leaf"
-    INTERMEDIATE = "intermediate"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One situation: what is true, what the server staples, and what the CA's responder says if it can be reached.
-
-    `staple` is for the leaf, `ca_staple` for the intermediate, `answer` what the responder says of the leaf. Each
-    names a mutation of an honest response (`certtools.forge.MUTATIONS`); "good" is the honest one, None is nothing.
-    """
-
-    name: str
-    title: str
-    revoked: Revoked = Revoked.NONE
-    staple: str | None = "good"
-    ca_staple: str | None = "good"
-    answer: str = "good"
-    ocsp: Ocsp = Ocsp.ANSWERS
-    attacker: Attacker = Attacker.NONE
-    must_staple: bool = True
 
 
 _BLOCKED_BY_THIEF: Final[dict[str, Any]] = {
@@ -133,26 +81,6 @@ CASES: Final = (
         attacker=Attacker.THIEF,
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one preset did in one case, over real sockets. `seconds` is the time to the verdict."""
-
-    preset: str
-    case: Case
-    verdict: ChainVerdict
-    ca_requests: int
-    seconds: float
-
-    @property
-    def kind(self) -> Kind:
-        """Right, an attack that succeeded (accepted while revoked), or a false outage (refused while good)."""
-        accepted = self.verdict.outcome is Outcome.ACCEPTED
-        good = self.case.revoked is Revoked.NONE
-        if accepted is good:
-            return Kind.RIGHT
-        return Kind.FALSE_OUTAGE if good else Kind.ATTACK_SUCCEEDED
 
 
 def run(cases: tuple[Case, ...] = CASES, presets: tuple[str, ...] = tuple(PRESETS)) -> Iterator[Cell]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from mustaple.lab.compare import Cell
+    from mustaple.report.comparison import Cell
 
 # From this width on a cell says in one line what a narrower table breaks into two, and cases have their titles.
 _WIDE = 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from certtools.forge import ResponderId
 from mustaple.net.responder.app import ResponderApp
 from mustaple.net.responder.log import RequestLog, RequestRecord
 from mustaple.net.responder.question import CertId, Question, QuestionError, read_request
@@ -18,6 +19,7 @@ __all__ = [
     "RequestLog",
     "RequestRecord",
     "ResponderApp",
+    "ResponderId",
     "ResponderServer",
     "read_request",
 ]
