@@ -164,7 +164,7 @@ class CaDir:
         reason, and removeFromCRL lifts it (RFC 5280 §5.3.1). CaDirError where this CA never issued it.
         """
         with self._register.writing():
-            entry = self._issued(certificate)
+            entry = self.find(certificate)
             if reason is x509.ReasonFlags.remove_from_crl:
                 if not entry.on_hold:
                     raise CaDirError(f"{entry.subject} is not on hold, and only a hold can be lifted.")
@@ -173,9 +173,10 @@ class CaDir:
                 self._register.set_status(entry, at, reason)
             elif entry.on_hold and reason is not x509.ReasonFlags.certificate_hold:
                 self._register.set_status(entry, entry.revocation_time, reason)
-            return self._issued(certificate)
+            return self.find(certificate)
 
-    def _issued(self, certificate: x509.Certificate | int) -> Entry:
+    def find(self, certificate: x509.Certificate | int) -> Entry:
+        """The entry of a certificate, or of a serial number; CaDirError where no CA here issued it."""
         if isinstance(certificate, int):
             found = self._register.find(certificate)
             if len(found) > 1:

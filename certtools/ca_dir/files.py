@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -45,7 +46,7 @@ def write_together(files: Mapping[Path, tuple[bytes, int]], *, replace: bool) ->
             if replace:
                 temporary.replace(path)
             else:
-                os.link(temporary, path)  # unlike rename, this fails where the file exists
+                _place(temporary, path)
                 placed.append(path)
     except BaseException:
         for path in placed:
@@ -57,6 +58,19 @@ def write_together(files: Mapping[Path, tuple[bytes, int]], *, replace: bool) ->
                 temporary.unlink()
     for folder in {path.parent for path in files}:
         sync_folder(folder)
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Give a file its name; FileExistsError where something has it."""
+    try:
+        os.link(temporary, path)  # unlike a rename, it fails where the name is taken
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.rename(path)
 
 
 def sync_folder(folder: Path) -> None:
