@@ -19,6 +19,7 @@ from service_identity.hazmat import (
 
 from certtools.chain import name_of
 from certtools.extensions import ExtensionsError, extensions_of
+from certtools.names import general_name
 from mustaple.core.errors import InputError
 from mustaple.core.verdict import Code, Reason
 
@@ -53,8 +54,8 @@ def service_name(text: str) -> ServiceName:
     else:
         return ServiceName(text, IPAddress_ID(str(address)), None)
     try:
-        identifier = DNS_ID(text.removesuffix("."))
-    except ValueError as error:  # idna's errors are ValueErrors too
+        identifier = DNS_ID(str(general_name(text.removesuffix(".")).value))
+    except ValueError as error:  # a NamingError is one too
         raise InputError(f"{text!r} is neither a host name nor an IP address.") from error
     return ServiceName(text, identifier, identifier.hostname)
 
