@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs12
 from cryptography.x509 import ocsp
 
 from certtools.extensions import find_extension
@@ -120,6 +121,18 @@ def name_of(certificate: x509.Certificate) -> str:
     except ValueError:
         text = ""
     return text or f"serial {certificate.serial_number:x}"
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[bytes, bytes]:
+    """issuerNameHash and issuerKeyHash by which CertIDs name this issuer (RFC 6960 §4.1.1), by any hash hashlib knows.
+
+    The key is hashed without its SubjectPublicKeyInfo, as in a responderID too. ValueError for an unknown hash.
+    """
+    from asn1crypto.core import Sequence
+
+    key = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    bits = Sequence.load(key)[1].contents[1:]  # a BIT STRING begins with the number of its unused bits
+    return hashlib.new(algorithm, issuer.subject.public_bytes()).digest(), hashlib.new(algorithm, bits).digest()
 
 
 def signed_by(subject: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
-from asn1crypto.core import Null, ObjectIdentifier, OctetString, ParsableOctetString, Sequence
+from asn1crypto.core import Null, ObjectIdentifier, OctetString, ParsableOctetString
 from asn1crypto.parser import emit
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from certtools.chain import issuer_hashes
 from certtools.extensions import RawExtension
 from certtools.forge.signing import sign_bytes
 
@@ -190,7 +190,7 @@ def response_data(described: Answer, signer: Signer) -> bytes:
         named = asn1_ocsp.ResponderId("by_name", asn1_x509.Name.load(responder.subject.public_bytes()))
     else:
         # SHA-1 of the key without its SubjectPublicKeyInfo (RFC 6960 §4.2.1, KeyHash).
-        named = asn1_ocsp.ResponderId("by_key", OctetString(key_hash(responder, "sha1")))
+        named = asn1_ocsp.ResponderId("by_key", OctetString(issuer_hashes(responder, "sha1")[1]))
     fields = {
         "responder_id": named,
         "produced_at": _time(described.produced_at),
@@ -206,12 +206,12 @@ def response_data(described: Answer, signer: Signer) -> bytes:
 
 
 def _single_response(said: Single) -> dict[str, object]:
-    issuer = said.link.issuer
+    name_hash, key_hash = issuer_hashes(said.link.issuer, said.hash_algorithm)
     fields: dict[str, object] = {
         "cert_id": {
             "hash_algorithm": {"algorithm": said.hash_algorithm, "parameters": Null()},
-            "issuer_name_hash": said.issuer_name_hash or name_hash(issuer, said.hash_algorithm),
-            "issuer_key_hash": said.issuer_key_hash or key_hash(issuer, said.hash_algorithm),
+            "issuer_name_hash": said.issuer_name_hash or name_hash,
+            "issuer_key_hash": said.issuer_key_hash or key_hash,
             "serial_number": said.link.serial_number if said.serial_number is None else said.serial_number,
         },
         "cert_status": _certificate_status(said),
@@ -234,17 +234,6 @@ def _certificate_status(said: Single) -> asn1_ocsp.CertStatus:
     if said.reason is not None:
         revoked["revocation_reason"] = asn1_crl.CRLReason(REASON_CODES[said.reason])
     return asn1_ocsp.CertStatus("revoked", revoked)
-
-
-def name_hash(certificate: x509.Certificate, algorithm: str) -> bytes:
-    """The hash of the certificate's subject, as a CertID of what it issued holds it (RFC 6960 §4.1.1)."""
-    return hashlib.new(algorithm, certificate.subject.public_bytes()).digest()
-
-
-def key_hash(certificate: x509.Certificate, algorithm: str) -> bytes:
-    """The hash of the certificate's public key as CertIDs and responderIDs hold it: of the BIT STRING's bytes alone."""
-    der = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.new(algorithm, Sequence.load(der)[1].contents[1:]).digest()
 
 
 def _time(moment: datetime) -> datetime:

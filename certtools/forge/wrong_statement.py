@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from asn1crypto.core import Null, OctetString
 from cryptography import x509
 
+from certtools.chain import issuer_hashes
 from certtools.extensions import RawExtension
-from certtools.forge.ocsp import CertificateStatus, key_hash, name_hash, sign, single
+from certtools.forge.ocsp import CertificateStatus, sign, single
 from certtools.forge.scene import DAY, PADDING, UNKNOWN_OID, Scene, by_name
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def other_certificate(scene: Scene) -> bytes:
 
 def other_issuer_name(scene: Scene) -> bytes:
     """Its CertID has this serial number and key hash, and the hash of another CA's name."""
-    return scene.response(scene.single(issuer_name_hash=name_hash(scene.rogue.certificate, "sha1")))
+    return scene.response(scene.single(issuer_name_hash=issuer_hashes(scene.rogue.certificate, "sha1")[0]))
 
 
 def other_issuer_key(scene: Scene) -> bytes:
     """Its CertID has this serial number and name hash, and the hash of another CA's key."""
-    return scene.response(scene.single(issuer_key_hash=key_hash(scene.rogue.certificate, "sha1")))
+    return scene.response(scene.single(issuer_key_hash=issuer_hashes(scene.rogue.certificate, "sha1")[1]))
 
 
 def other_issuer(scene: Scene) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from certtools.ca_dir import CaDir, CaDirError, issuer_id
 from certtools.chain import Link, name_of
 from certtools.forge import CertificateStatus, ResponderId, Revoked, Single, answer, crl, sign
-from certtools.forge.ocsp import key_hash
 from mustaple.core.errors import InputError
 from mustaple.core.refresh import half_life
 from mustaple.net.responder.question import CertId, Question
@@ -232,11 +230,7 @@ def _fresh(reply: Reply, at: datetime) -> bool:
 
 def _names(issuer: x509.Certificate, algorithm: str) -> tuple[str, bytes, bytes]:
     """How a CertID names this issuer with this hash."""
-    return (
-        algorithm,
-        hashlib.new(algorithm, issuer.subject.public_bytes()).digest(),
-        key_hash(issuer, algorithm),
-    )
+    return (algorithm, *issuer_hashes(issuer, algorithm))
 
 
 def _issuer_of(cert_id: CertId) -> tuple[str, bytes, bytes]:
