@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 from mustaple.core.errors import NetworkError
 from mustaple.net.listen import listen, url_of
 from mustaple.net.stapling_session import ChainConnectionRecord, Session
-from mustaple.net.tls_rfc6961 import Credentials, settings
 from mustaple.net.tls_session import Ended
+from mustaple.net.tlslite_ng import Credentials, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

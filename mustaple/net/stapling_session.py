@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mustaple.core.offer import Staples
-    from mustaple.net.tls_rfc6961 import Credentials
-    from mustaple.net.tlslite_ng import HandshakeSettings
+    from mustaple.net.tlslite_ng import Credentials, HandshakeSettings
 
 CARRIERS: Final = {OCSP: "ocsp", OCSP_MULTI: "ocsp_multi"}
 _CHUNK: Final = 1 << 16

@@ -36,15 +36,15 @@ class HandshakeJudge:
 
     `verdict` may stand while the handshake still goes on. `problem` is an exception that came up in a callback; C code
     cannot carry it, so whoever drives the handshake raises it. `engine` names the TLS library in verdicts; `offered`
-    are the extensions that its ClientHello asks for a status with.
+    are the extensions with which its ClientHello asks for a status.
     """
 
     engine: ClassVar[str] = ENGINE
-    offered: ClassVar[frozenset[int]] = frozenset({STATUS_REQUEST})
 
     def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
         self.verdict: ChainVerdict | None = None
         self.problem: BaseException | None = None
+        self.offered = frozenset({STATUS_REQUEST})
         self._context = context
         self._name = name
         self._policy = policy

@@ -1,91 +1,47 @@
-"""The stapling TLS engine on tlslite-ng: staples for every certificate, in TLS 1.2 (RFC 6961) and in TLS 1.3.
+"""The stapling TLS engine on tlslite-ng: what is added to its handshakes, at the server's end and at the client's.
 
-tlslite-ng has the handshakes and no stapling. What is added here hangs on its private methods, so its minor version
-is pinned. It is not hardened against side channels: it serves tests and probes, never an application's traffic.
+tlslite-ng has the handshakes of TLS 1.2 and 1.3 and no stapling. What is added hangs on its private methods, so its
+minor version is pinned. It is not hardened against side channels: it serves tests and probes, never an application's
+traffic.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from mustaple.core.errors import Alert, InputError, WireError
+from mustaple.core import wire
+from mustaple.core.errors import Alert, WireError
 from mustaple.core.offer import Answer, Offer, answer_tls12, answer_tls13, encode_unchecked, read_offer
-from mustaple.core.wire import encode_certificate_tls12, encode_certificate_tls13, vector
 from mustaple.net.tlslite_ng import (
-    X509,
+    NAMES,
+    TLS12,
+    TLS13,
     Certificate,
+    ClientHello,
     ContentType,
+    Credentials,
+    End,
     ExtensionType,
     HandshakeSettings,
     HandshakeType,
     Message,
     ServerHello,
-    TLSConnection,
+    SNIExtension,
     TLSExtension,
-    X509CertChain,
-    parsePEMKey,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from collections.abc import Callable, Collection, Iterator
 
     from mustaple.core.offer import Staples
 
-TLS12: Final = (3, 3)
-TLS13: Final = (3, 4)
-VERSIONS: Final = {"1.2": TLS12, "1.3": TLS13}
-NAMES: Final = {TLS12: "TLSv1.2", TLS13: "TLSv1.3"}
+# The client resumes no session, so it asks for no ticket; and what comes after the handshake is not for it either.
+_NOT_OFFERED: Final = frozenset(
+    {ExtensionType.session_ticket, ExtensionType.psk_key_exchange_modes, ExtensionType.post_handshake_auth}
+)
 
 
-class Credentials:
-    """A chain with its key, as tlslite-ng takes them. `certificates` are in DER, in the order sent.
-
-    Raises InputError for a key that is not the leaf's, and for one that tlslite-ng cannot use: it knows RSA, the NIST
-    curves and Ed25519.
-    """
-
-    def __init__(self, chain: Sequence[x509.Certificate], key: PrivateKeyTypes) -> None:
-        if not chain:
-            raise InputError("A server needs at least one certificate.")
-        if key.public_key() != chain[0].public_key():
-            raise InputError("The private key is not that of the certificate.")
-        self.certificates = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
-        try:
-            self.key = parsePEMKey(pem, private=True)
-            leaf = X509()
-            leaf.parseBinary(self.certificates[0])
-        except (SyntaxError, ValueError, KeyError) as error:
-            raise InputError(f"tlslite-ng does not serve this certificate: {error}.") from error
-        # Only the leaf is for tlslite-ng to read; the others are sent as they are, whatever keys they hold.
-        self.leaf = X509CertChain([leaf])
-
-
-def settings(minimum: str, maximum: str) -> HandshakeSettings:
-    """What both ends allow: forward secrecy with authenticated encryption, and no way to resume a session."""
-    try:
-        lowest, highest = VERSIONS[minimum], VERSIONS[maximum]
-    except KeyError as error:
-        raise InputError(f"TLS {error.args[0]} is not spoken; there are {' and '.join(VERSIONS)}.") from None
-    chosen = HandshakeSettings()
-    chosen.minVersion, chosen.maxVersion = lowest, highest
-    chosen.versions = [version for version in (TLS13, TLS12) if lowest <= version <= highest]
-    chosen.cipherNames = ["aes128gcm", "aes256gcm", "chacha20-poly1305"]
-    chosen.keyExchangeNames = ["ecdhe_ecdsa", "ecdhe_rsa"]
-    chosen.dhGroups = []
-    # Compressed certificates would hide the entries, and the others are of no use here.
-    chosen.certificate_compression_send = chosen.certificate_compression_receive = []
-    chosen.use_heartbeat_extension = False
-    chosen.record_size_limit = None
-    return chosen
-
-
-class ServerEnd(TLSConnection):  # type: ignore[misc]  # tlslite-ng has no types
+class ServerEnd(End):
     """The server's end of one connection, which staples what `give` gives, as far as the client asks for it.
 
     `offer`, `version` and `server_name` are known once the ClientHello is read; `answer` is what was sent in TLS 1.2,
@@ -106,13 +62,10 @@ class ServerEnd(TLSConnection):  # type: ignore[misc]  # tlslite-ng has no types
         """The whole handshake. Raises what tlslite-ng raises: TLSAlert, socket errors, and more for hostile bytes."""
         self.handshakeServer(certChain=self._credentials.leaf, privateKey=self._credentials.key, settings=chosen)
 
-    def _serverGetClientHello(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802 - tlslite-ng's name
+    def _serverGetClientHello(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802
         for result in super()._serverGetClientHello(*arguments):
             if isinstance(result, tuple):
-                try:
-                    self._take(result[0], result[1])
-                except WireError as error:
-                    yield from self._sendError(error.alert, str(error))
+                self._take(result[0], result[1])
             yield result
 
     def _take(self, hello: Any, version: tuple[int, int]) -> None:
@@ -140,7 +93,7 @@ class ServerEnd(TLSConnection):  # type: ignore[misc]  # tlslite-ng has no types
                 message.extensions = [*(message.extensions or ()), acknowledgement]
                 yield message
             elif isinstance(message, Certificate):
-                body = encode_certificate_tls12(self._credentials.certificates)
+                body = wire.encode_certificate_tls12(self._credentials.certificates)
                 yield handshake_message(HandshakeType.certificate, body)
                 if self.answer is not None:
                     yield handshake_message(HandshakeType.certificate_status, encode_unchecked(self.answer.status))
@@ -149,14 +102,114 @@ class ServerEnd(TLSConnection):  # type: ignore[misc]  # tlslite-ng has no types
 
     def _create_cert_msg(self, *arguments: Any, **options: Any) -> Any:  # noqa: ARG002 - TLS 1.3: the server's own
         entries = answer_tls13(self.offer, self.sent, self._credentials.certificates)
-        return handshake_message(HandshakeType.certificate, encode_certificate_tls13(entries))
+        return handshake_message(HandshakeType.certificate, wire.encode_certificate_tls13(entries))
+
+
+class Judge(Protocol):
+    """Who decides at the client's end. Both methods raise HandshakeError to end the handshake with an alert."""
+
+    @property
+    def offered(self) -> frozenset[int]:
+        """The extensions with which the ClientHello asks for a status: 5, 17, both or neither."""
+
+    def on_message(self, message: bytes, version: tuple[int, int]) -> None:
+        """A handshake message of the server, header included, in the order sent."""
+
+    def on_flight(self) -> None:
+        """The server's flight is complete and its signatures are verified; nothing has been sent in answer."""
+
+
+class ClientEnd(End):
+    """The client's end of one connection: it offers what `judge` says, shows it every message and heeds its word.
+
+    A CertificateStatus is taken out of the stream where it may stand, right after the Certificate of TLS 1.2 and once;
+    anywhere else tlslite-ng answers it with unexpected_message.
+    """
+
+    def __init__(self, sock: Any, judge: Judge, server_name: bytes | None) -> None:
+        super().__init__(sock)
+        self._judge = judge
+        self._server_name = server_name
+        self._offered: frozenset[int] = frozenset()
+        self._previous: int | None = None
+        self._heard = False
+        self._reads_protected = False
+        self._writes_protected = False
+
+    def _sendMsg(self, msg: Any, *arguments: Any, **options: Any) -> Iterator[Any]:  # noqa: N802
+        if isinstance(msg, ClientHello) and not self._offered:
+            self._dress(msg)
+        elif msg.contentType == ContentType.handshake and not isinstance(msg, ClientHello) and not self._heard:
+            self._heard = True
+            self._judge.on_flight()
+        yield from super()._sendMsg(msg, *arguments, **options)
+
+    def _dress(self, hello: Any) -> None:
+        """The ClientHello as it goes out; one that is sent again stays the same (RFC 9846 §4.2.2)."""
+        extensions = [each for each in hello.extensions if each.extType not in _NOT_OFFERED]
+        if self._server_name is not None:
+            extensions.append(SNIExtension().create(bytearray(self._server_name)))
+        bodies = {
+            wire.STATUS_REQUEST: wire.encode_status_request(),
+            wire.STATUS_REQUEST_V2: wire.encode_status_request_v2([wire.StatusRequest(wire.OCSP_MULTI)]),
+        }
+        extensions += [
+            TLSExtension(extType=number).create(bytearray(bodies[number])) for number in sorted(self._judge.offered)
+        ]
+        hello.extensions = extensions
+        self._offered = frozenset(each.extType for each in extensions)
+
+    def _clientGetServerHello(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802
+        for result in super()._clientGetServerHello(*arguments):
+            if isinstance(result, ServerHello):
+                # The signalling cipher suite asks for renegotiation_info as the extension would (RFC 5746 §3.4).
+                answered = {each.extType for each in result.extensions or ()} - {ExtensionType.renegotiation_info}
+                self._solicited(answered, "ServerHello")
+            yield result
+
+    def _getNextRecord(self) -> Iterator[Any]:  # noqa: N802
+        for result in super()._getNextRecord():
+            if isinstance(result, tuple) and result[0].type == ContentType.handshake and not self._heard:
+                message = bytes(result[1].bytes)
+                self._show(message)
+                status_in_place = self._previous == HandshakeType.certificate and self.version == TLS12
+                self._previous = message[0]
+                if message[0] == HandshakeType.certificate_status and status_in_place:
+                    self._handshake_hash.update(message)
+                    continue
+            yield result
+
+    def _show(self, message: bytes) -> None:
+        if message[0] == HandshakeType.encrypted_extensions:
+            reader = wire.Reader(message[4:], "EncryptedExtensions")
+            answered = wire.decode_extensions(reader, "EncryptedExtensions").keys()
+            reader.end()
+            if answered & {wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2}:
+                raise WireError("EncryptedExtensions holds a status_request.", Alert.ILLEGAL_PARAMETER)
+            self._solicited(answered, "EncryptedExtensions")
+        self._judge.on_message(message, self.version)
+
+    def _solicited(self, answered: Collection[int], what: str) -> None:
+        """A server may answer only what was offered (RFC 5246 §7.4.1.4, RFC 9846 §4.3)."""
+        for number in sorted(set(answered) - self._offered):
+            raise WireError(f"{what} holds extension {number}, which was not offered.", Alert.UNSUPPORTED_EXTENSION)
+
+    # --- alerts: in TLS 1.3, between the keys of the server and its own, tlslite-ng would send them in clear
+
+    def _changeReadState(self) -> None:  # noqa: N802
+        super()._changeReadState()
+        self._reads_protected = True
+
+    def _changeWriteState(self) -> None:  # noqa: N802
+        super()._changeWriteState()
+        self._writes_protected = True
+
+    def _sendError(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802
+        if self.version == TLS13 and self._reads_protected and not self._writes_protected:
+            self._changeWriteState()
+        yield from super()._sendError(*arguments)
 
 
 def handshake_message(number: int, body: bytes) -> Message:
     """A handshake message from its type and its body, as tlslite-ng sends them."""
-    return Message(ContentType.handshake, bytearray(bytes([number]) + vector(body, 3)))
-
-
-def alert_name(description: int) -> str:
-    """The name of an alert in words."""
-    return Alert(description).name.lower() if description in set(Alert) else f"alert {description}"
+    return Message(ContentType.handshake, bytearray(bytes([number]) + wire.vector(body, 3)))
