@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from certtools.ca_dir import CaDir, CaDirError, issuer_id
-from certtools.chain import Link, name_of
+from certtools.chain import Link, issuer_hashes, name_of
 from certtools.forge import CertificateStatus, ResponderId, Revoked, Single, answer, crl, sign
 from mustaple.core.errors import InputError
 from mustaple.core.refresh import half_life
