@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 import threading
@@ -293,7 +294,7 @@ def _translated(error: Exception, exchange: Exchange, timeout: float) -> Network
 
     if isinstance(error, httpx.TimeoutException):
         return _too_late(exchange, timeout)
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    said = " ".join(_root_of(error).split()).rstrip(".") or type(error).__name__
     if isinstance(error, httpx.RemoteProtocolError):
         return NetworkError(f"{exchange.name} did not answer in HTTP: {said}.")
     if isinstance(error, httpx.ProxyError):
@@ -301,3 +302,17 @@ def _translated(error: Exception, exchange: Exchange, timeout: float) -> Network
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | UnicodeError):
         return NetworkError(f"{exchange.name} is not a URL that can be asked: {said}.")
     return NetworkError(f"{exchange.name} cannot be reached: {said}.")
+
+
+def _root_of(error: BaseException) -> str:
+    """What the system said, below the layers that say only that something failed."""
+    root: BaseException | None = error
+    while root is not None:
+        if isinstance(root, BaseExceptionGroup):  # one for each address of the host
+            root = root.exceptions[0]
+        if isinstance(root, ConnectionError) and root.errno:
+            return os.strerror(root.errno)  # asyncio has words of its own for it
+        if isinstance(root, OSError) and root.strerror:
+            return root.strerror
+        root = root.__cause__ or root.__context__  # httpcore says "from None"
+    return str(error)
