@@ -28,6 +28,14 @@ class Version(enum.StrEnum):
     TLS_1_3 = "1.3"
 
 
+class EngineName(enum.StrEnum):
+    """A TLS library; see `mustaple.net.engines`."""
+
+    AUTO = "auto"
+    OPENSSL = "openssl"
+    RFC6961 = "rfc6961"
+
+
 @app.command()
 def check(
     target: Annotated[str, typer.Argument(help="HOST:PORT; without a port, 443.", metavar="HOST:PORT")],
@@ -54,6 +62,10 @@ def check(
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", help="Its key; default in the same file.")] = None,
     tls_max: Annotated[Version | None, typer.Option("--tls-max", help="Offer no TLS version above this one.")] = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option("--engine", help="rfc6961 asks for every staple in TLS 1.2 too; auto tries it where it can tell."),
+    ] = EngineName.AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Connect to a TLS server and judge every certificate's revocation evidence.
@@ -81,6 +93,7 @@ def check(
         certificate=cert,
         key=key,
         maximum=f"TLSv{tls_max.value}" if tls_max is not None else None,
+        engine=engine.value,
     )
     if json:
         from mustaple.report.verdict_json import verdict_json

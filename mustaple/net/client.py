@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from cryptography import x509
 
@@ -17,15 +17,16 @@ from mustaple.core.ocsp import judge
 from mustaple.core.policy import Policy, preset
 from mustaple.core.verdict import ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
 from mustaple.net.dial import Deadline, dial, network_errors
+from mustaple.net.engines import Engine, engine_named, only_rfc6961_can_tell, start
 from mustaple.net.fetch import fetch_ocsp, ocsp_urls
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import Identity, client_context
-from mustaple.net.tls_openssl import ClientTLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from certtools.chain import Link
+    from mustaple.net.engines import AnyClientTLS
     from mustaple.net.tls_context import Authorities, PathLike
 
 TIMEOUT: Final = 10.0
@@ -40,7 +41,7 @@ class Connection:
     Its errors are NetworkError, a timeout included, and RefusedError. Not to be used by two threads at once.
     """
 
-    def __init__(self, sock: socket.socket, tls: ClientTLS, verdict: ChainVerdict, peer: str) -> None:
+    def __init__(self, sock: socket.socket, tls: AnyClientTLS, verdict: ChainVerdict, peer: str) -> None:
         self.verdict = verdict
         self._socket = sock
         self._tls = tls
@@ -113,6 +114,7 @@ def connect(
     certificate: PathLike | None = None,
     key: PathLike | None = None,
     maximum: str | None = None,
+    engine: Engine | str = Engine.OPENSSL,
 ) -> Connection:
     """A connection that this policy accepts; otherwise RefusedError, whose `verdict` says which certificate and why.
 
@@ -121,23 +123,74 @@ def connect(
     where to connect; both are `host` and `port` unless given. `timeout` bounds, in seconds, everything up to the end
     of the handshake, and once more all the fetches that the policy asks for after it; `wait` is how long a port that
     refuses is tried again. `at` (aware UTC) judges path and evidence at another time than now. `certificate` and `key`
-    are PEM files with the client's own; `maximum` is "TLSv1.2" or "TLSv1.3".
+    are PEM files with the client's own; `maximum` is "TLSv1.2" or "TLSv1.3". `engine` is OpenSSL, since the other is
+    not for an application's traffic.
 
     Raises NetworkError where nobody answers, not in time, or not in TLS, and InputError for arguments of no use.
     """
-    chosen = preset_or_policy(policy)
-    context = client_context(_authorities(ca), identity=_identity(certificate, key), at=at, maximum=maximum)
+    chosen, which = preset_or_policy(policy), engine_named(engine)
+    identity = _identity(certificate, key)
+    context = client_context(_authorities(ca), identity=identity, at=at, maximum=maximum)
     name = service_name(server_name if server_name is not None else host)
-    where = address if address is not None else (host, port)
+    moment = at if at is not None else datetime.now(UTC)
+
+    def reach(engine: Engine) -> _Reached:
+        tls = start(engine, context, name, chosen, moment, maximum=maximum, identity=identity)
+        return _reach(tls, address if address is not None else (host, port), timeout, wait)
+
+    reached = reach(which)
+    if which is Engine.AUTO and only_rfc6961_can_tell(reached.verdict, chosen):
+        reached.sock.close()  # a server may serve one client at a time
+        try:
+            reached = reach(Engine.RFC6961)
+        except NetworkError:
+            # What OpenSSL saw stands then; a connection that is wanted further has to be made again.
+            reached = reached if reached.verdict.outcome is Outcome.REFUSED else reach(Engine.OPENSSL)
+    return _admit(reached, chosen, timeout)
+
+
+def check(
+    host: str, port: int, policy: Policy | str = "strict", *, engine: Engine | str = Engine.AUTO, **options: Any
+) -> ChainVerdict:
+    """The verdict alone, also where it refuses; the connection is closed. All else is as in `connect`.
+
+    Where `engine` is "auto" and a second handshake was needed, the verdict is that of the second alone.
+    """
+    try:
+        with connect(host, port, policy, engine=engine, **options) as connection:
+            return connection.verdict
+    except RefusedError as refused:
+        return refused.verdict
+
+
+class _Reached(NamedTuple):
+    """A handshake that came to a verdict, whatever it is; the socket is still open."""
+
+    sock: socket.socket
+    tls: AnyClientTLS
+    verdict: ChainVerdict
+    peer: str
+
+
+def _reach(tls: AnyClientTLS, where: tuple[str, int], timeout: float, wait: float) -> _Reached:
     peer = f"{where[0]}:{where[1]}"
     deadline = Deadline(timeout)
     sock = dial(*where, deadline, wait=wait)
     try:
-        tls = ClientTLS(context, name, chosen, at if at is not None else datetime.now(UTC))
-        verdict = _handshake(sock, tls, peer, deadline)
+        return _Reached(sock, tls, _handshake(sock, tls, peer, deadline), peer)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _admit(reached: _Reached, policy: Policy, timeout: float) -> Connection:
+    """Fetch what the verdict still wants, and let only an accepted connection pass."""
+    sock, tls, verdict, peer = reached
+    try:
         if verdict.outcome is Outcome.PENDING:
-            verdict = _settle(tls, verdict, chosen, timeout)
-        sock.settimeout(timeout)
+            verdict = _settle(tls, verdict, policy, timeout)
+        if verdict.accepted:
+            sock.settimeout(timeout)
     except BaseException:
         sock.close()
         raise
@@ -148,16 +201,7 @@ def connect(
     return connection
 
 
-def check(host: str, port: int, policy: Policy | str = "strict", **options: Any) -> ChainVerdict:
-    """The verdict alone, also where it refuses; the connection is closed. All else is as in `connect`."""
-    try:
-        with connect(host, port, policy, **options) as connection:
-            return connection.verdict
-    except RefusedError as refused:
-        return refused.verdict
-
-
-def _handshake(sock: socket.socket, tls: ClientTLS, peer: str, deadline: Deadline) -> ChainVerdict:
+def _handshake(sock: socket.socket, tls: AnyClientTLS, peer: str, deadline: Deadline) -> ChainVerdict:
     with network_errors(peer, deadline):
         while True:
             waiting = tls.to_send()
@@ -175,14 +219,14 @@ def _handshake(sock: socket.socket, tls: ClientTLS, peer: str, deadline: Deadlin
                 raise NetworkError(f"{peer}: {error}") from error
 
 
-def _send_alert(sock: socket.socket, tls: ClientTLS, deadline: Deadline) -> None:
+def _send_alert(sock: socket.socket, tls: AnyClientTLS, deadline: Deadline) -> None:
     """Tell the server what was wrong with its handshake; that it may be gone changes nothing."""
     with suppress(OSError):
         deadline.bound(sock)
         sock.sendall(tls.to_send())
 
 
-def _settle(tls: ClientTLS, verdict: ChainVerdict, policy: Policy, timeout: float) -> ChainVerdict:
+def _settle(tls: AnyClientTLS, verdict: ChainVerdict, policy: Policy, timeout: float) -> ChainVerdict:
     """Get the evidence that a pending verdict wants, source by source, all certificates at once."""
     deadline = Deadline(timeout)
     for source, gather in ((Source.OCSP, _ocsp), (Source.CRL, _crl)):

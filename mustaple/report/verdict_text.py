@@ -27,7 +27,8 @@ def judgement_text(judgement: Judgement, subject: str, at: datetime) -> str:
 
 def verdict_text(verdict: ChainVerdict, target: str) -> str:
     """The verdict on a connection: the outcome, each certificate, and for a refusal why and what to do."""
-    how = ", ".join(part for part in (verdict.protocol, f"policy {verdict.policy}") if part)
+    engine = f"engine {verdict.engine}" if verdict.engine not in {None, "openssl"} else None
+    how = ", ".join(part for part in (verdict.protocol, engine, f"policy {verdict.policy}") if part)
     lines = [f"{verdict.outcome.value}: {target} ({how})"]
     if verdict.outcome is Outcome.ACCEPTED and not verdict.checked:
         lines.append("  nothing was checked: this policy looks at no evidence of revocation")
