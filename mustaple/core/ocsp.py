@@ -45,11 +45,19 @@ def judge(
     certificateHold: revocation does not grow old. Whatever else fails is UNUSABLE, with every reason.
     Malformed input is a reason, never an exception. Raises TypeError for an `at` without a time zone.
     """
+    return judge_case(open_case(response, link, rules, nonce), link, at, source=source, origin=origin)
+
+
+def judge_case(case: Case | Reason, link: Link, at: datetime, *, source: Source, origin: str = "") -> Judgement:
+    """The judgement of `judge` on a response that `open_case` has read for this link, now or earlier.
+
+    A client that is shown the same staple again keeps the case: who signed it does not change, only the time does.
+    """
     if at.tzinfo is None:
         raise TypeError("Pass `at` as an aware datetime in UTC.")
-    case = open_case(response, link, at, rules, nonce)
     if isinstance(case, Reason):
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
+    case = case.tried_at(at)
     reasons: list[Reason] = []
     for check in CHECKS if case.delegate is None else (*CHECKS, *DELEGATE_CHECKS):
         found = check(case)

@@ -25,32 +25,17 @@ MAX_SIGNERS: Final = 8
 
 
 class Case:
-    """One response on trial. `single` is the SingleResponse that counts, `delegate` a signer that needs authority."""
+    """One response on trial. `single` is the SingleResponse that counts, `delegate` a signer that needs authority.
 
-    __slots__ = (
-        "at",
-        "delegate",
-        "link",
-        "matching",
-        "next_update",
-        "nonce",
-        "response",
-        "rules",
-        "signed",
-        "signer",
-        "signer_is_named",
-        "single",
-        "singles",
-        "this_update",
-    )
+    All but `at` is the same whenever it is asked, so a case may be kept and tried again at another time.
+    """
 
-    def __init__(
-        self, response: ocsp.OCSPResponse, link: Link, at: datetime, rules: Rules, nonce: bytes | None
-    ) -> None:
+    at: datetime
+
+    def __init__(self, response: ocsp.OCSPResponse, link: Link, rules: Rules, nonce: bytes | None) -> None:
         self.response = response
         self.signed = response.tbs_response_bytes  # written anew by each access, so kept
         self.link = link
-        self.at = at
         self.rules = rules
         self.nonce = nonce
         self.singles = list(response.responses)
@@ -62,6 +47,12 @@ class Case:
         self.delegate = self.signer
         if self.signer is link.issuer or self.signer in rules.trusted_responders:
             self.delegate = None
+
+    def tried_at(self, at: datetime) -> Case:
+        """The same case at this time (aware UTC)."""
+        trial = object.__new__(Case)
+        trial.__dict__.update(self.__dict__, at=at)
+        return trial
 
 
 def _decisive(matching: list[ocsp.OCSPSingleResponse]) -> ocsp.OCSPSingleResponse | None:
@@ -77,7 +68,7 @@ def _decisive(matching: list[ocsp.OCSPSingleResponse]) -> ocsp.OCSPSingleRespons
     )
 
 
-def open_case(response: bytes, link: Link, at: datetime, rules: Rules, nonce: bytes | None) -> Case | Reason:
+def open_case(response: bytes, link: Link, rules: Rules, nonce: bytes | None = None) -> Case | Reason:
     """The case for this response (DER), or the reason why it cannot be heard (RFC 6960 §4.2.1)."""
     if len(response) > MAX_RESPONSE_BYTES:
         said = f"{len(response):,} bytes, where {MAX_RESPONSE_BYTES:,} is the most that is read"
@@ -87,7 +78,7 @@ def open_case(response: bytes, link: Link, at: datetime, rules: Rules, nonce: by
         if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             said = f"the responder answered {_ERROR_STATUS[parsed.response_status]}"
             return Reason(Code.ERROR_STATUS, said)
-        return Case(parsed, link, at, rules, nonce)
+        return Case(parsed, link, rules, nonce)
     except (ValueError, TypeError, KeyError, UnsupportedAlgorithm) as error:
         return _why_unreadable(response, error)
 

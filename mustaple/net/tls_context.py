@@ -15,12 +15,18 @@ from OpenSSL import SSL, crypto
 from certtools.chain import Chain, ChainError, load_certificates
 from certtools.keys import KeyKindError, load_key
 from mustaple.core.errors import InputError
+from mustaple.core.ocsp_case import open_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from cryptography import x509
+
+    from certtools.chain import Link
+    from mustaple.core.ocsp_case import Case
+    from mustaple.core.policy import Rules
+    from mustaple.core.verdict import Reason
 
     PathLike = str | os.PathLike[str]
     Authorities = PathLike | x509.Certificate
@@ -38,6 +44,7 @@ _SYSTEM_STORES: Final = (
 )
 _CACHED_CONTEXTS: Final = 16
 _CACHED_PATHS: Final = 128
+_CACHED_CASES: Final = 256  # of at most 64 KiB each
 
 
 class Observer(Protocol):
@@ -101,6 +108,8 @@ class ClientContext:
 
         OpenSSL lets a trusted leaf pass with whatever it found above it, which nobody trusts.
         """
+        # And it shows the same staples for hours: who signed one is found out once, its times are looked at each time.
+        self.hear: Callable[[bytes, Link, Rules], Case | Reason] = lru_cache(_CACHED_CASES)(open_case)
         if authorities is None:
             _trust_system(context)
         else:

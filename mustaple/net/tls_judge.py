@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mustaple.core.decide import Situation, decide
 from mustaple.core.errors import WireError
 from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Flight, read_flight
-from mustaple.core.ocsp import judge
+from mustaple.core.ocsp import judge_case
 from mustaple.core.verdict import ChainVerdict, Code, Outcome, Reason, Source
 from mustaple.core.wire import STATUS_REQUEST
 from mustaple.net.service_name import ServiceName, name_reason
@@ -183,10 +183,10 @@ class HandshakeJudge:
     def _evidence(self, chain: Chain, flight: Flight) -> dict[bytes, list[Judgement]]:
         """Each staple judged for the certificate that it came with, if that is on the path."""
         staples = flight.staples_by_fingerprint()
-        rules = self._policy.rules
+        hear, rules, at = self._context.hear, self._policy.rules, self._at
         return {
             link.fingerprint: [
-                judge(staple.response, link, self._at, rules, source=Source.STAPLE, origin=staple.origin)
+                judge_case(hear(staple.response, link, rules), link, at, source=Source.STAPLE, origin=staple.origin)
                 for staple in staples[link.fingerprint]
             ]
             for link in chain.links
