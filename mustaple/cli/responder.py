@@ -54,12 +54,12 @@ def responder(
     from contextlib import ExitStack
 
     from mustaple.cli.common import EXIT_INTERNAL, complain, parse_duration
-    from mustaple.cli.running import told_to_end
+    from mustaple.cli.running import taking_orders
     from mustaple.core.errors import InputError
     from mustaple.net.responder import RequestLog, ResponderId, ResponderServer
 
     with ExitStack() as stack:
-        ended = stack.enter_context(told_to_end())
+        orders = stack.enter_context(taking_orders())
         if log is None:
             requests = RequestLog(sys.stderr, text=True)
         else:
@@ -76,12 +76,12 @@ def responder(
             host=host,
             expose=expose,
             log=requests,
-            on_end=ended.set,
+            on_end=orders.end,
         )
         stack.enter_context(server)
         typer.echo(f"OCSP at {server.url}, CRLs under {server.root}/crl/ (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
-        ended.wait()
+        orders.wait()
         if server.ended.is_set():
             complain("the HTTP server ended by itself")
             raise typer.Exit(EXIT_INTERNAL)

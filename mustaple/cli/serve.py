@@ -48,7 +48,7 @@ def serve(
     from contextlib import ExitStack
 
     from mustaple.cli.common import complain, read_chain
-    from mustaple.cli.running import on_hangup, told_to_end
+    from mustaple.cli.running import taking_orders
     from mustaple.net.server import Ended, StaplingServer
 
     def seen(record: ConnectionRecord) -> None:
@@ -56,7 +56,7 @@ def serve(
             complain(str(record))
 
     with ExitStack() as stack:
-        ended = stack.enter_context(told_to_end())
+        orders = stack.enter_context(taking_orders())
         chain = read_chain(directory / "chain.pem", "certificate chain")
         key = _read_key(directory / "key.pem")
         # The port is taken here; who connects while the first staple is still being fetched waits for it.
@@ -72,16 +72,15 @@ def serve(
             on_event=seen,
         )
         stack.callback(server.close)
-        on_hangup(lambda: None)
+        keeper = None
         if staple == "leaf":
             keeper = stack.enter_context(_keeper(directory, chain))
             keeper.start()
             server.staple = keeper.staple
-            on_hangup(keeper.refresh)
         server.start()
         typer.echo(f"TLS at {server.url} (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
-        ended.wait()
+        orders.wait(keeper.refresh if keeper is not None else None)
 
 
 def _keeper(directory: Path, chain: Chain) -> StapleKeeper:

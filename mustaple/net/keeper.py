@@ -63,6 +63,7 @@ class StapleKeeper:
         self._wake = threading.Event()
         self._tried = threading.Condition()
         self._stopping = False
+        self._asked = False
         self._due = datetime.now(UTC)
         self._thread = threading.Thread(target=self._run, name="mustaple-keeper", daemon=True)
 
@@ -79,7 +80,7 @@ class StapleKeeper:
 
     def refresh(self) -> None:
         """Fetch at once."""
-        self._due = datetime.now(UTC)
+        self._asked = True
         self._wake.set()
 
     def close(self) -> None:
@@ -95,7 +96,8 @@ class StapleKeeper:
             if self._held is not None and at >= self._held.dies_at:
                 self._held = None
                 self._tell("stapling nothing: the last answer's time is over")
-            if at >= self._due:
+            if self._asked or at >= self._due:
+                self._asked = False  # before the fetch: what is asked for while it runs is another one
                 self._try()
                 continue
             sleep = (self._due - at).total_seconds()
