@@ -326,6 +326,8 @@ def _builder(
     start, end = _utc(not_before), _utc(not_after)
     if start > end:
         raise AuthorityError(f"It would expire ({end:%Y-%m-%d %H:%M}) before it begins ({start:%Y-%m-%d %H:%M}).")
+    if start.year < 1950:
+        raise AuthorityError(f"No certificate begins before 1950, as on {start:%Y-%m-%d} (RFC 5280 §4.1.2.5).")
     serial = serial_number if serial_number is not None else x509.random_serial_number()
     return (
         x509.CertificateBuilder()

@@ -178,6 +178,8 @@ def test_times_are_aware_and_in_order(at: datetime) -> None:
         Authority.root("root", not_before=at.replace(tzinfo=None), not_after=at + YEAR)
     with pytest.raises(AuthorityError, match=r"expire \(2026-05-31 12:00\) before it begins"):
         Authority.root("root", not_before=at, not_after=at - timedelta(days=1))
+    with pytest.raises(AuthorityError, match="before 1950"):
+        Authority.root("root", not_before=at.replace(year=1949), not_after=at)
     elsewhere = at.astimezone(timezone(timedelta(hours=5)))
     root = Authority.root("root", not_before=elsewhere, not_after=at + YEAR)
     assert root.certificate.not_valid_before_utc == datetime(2026, 6, 1, 12, tzinfo=UTC)

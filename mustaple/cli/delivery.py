@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +20,6 @@ from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from cryptography import x509
@@ -78,8 +77,8 @@ def deliver(order: Order) -> Delivery:
         authority = existing.issuing if existing is not None else _found(order, urls)
         signed = _sign(order, authority, urls)
         contents = _contents(signed, order.folder)
-        with output_folder(order.folder, contents, force=order.force):
-            ca = existing if existing is not None else stack.enter_context(_new_ca(home, authority, urls))
+        kept = nullcontext(existing) if existing is not None else _new_ca(home, authority, urls)
+        with output_folder(order.folder, contents, force=order.force), kept as ca:
             ca.record(signed.certificate)
             write_together({order.folder / name: content for name, content in contents.items()}, replace=True)
             files = {name: order.folder / name for name in (*contents, "root.pem")}
@@ -108,9 +107,11 @@ def _urls(order: Order, existing: CaDir | None) -> StatusUrls:
 
 
 def _found(order: Order, urls: StatusUrls) -> Authority:
+    last = datetime.max.replace(tzinfo=UTC)
+    longest = order.not_before + CA_LIFETIME if last - order.not_before > CA_LIFETIME else last
     return found(
         not_before=order.not_before,
-        not_after=max(order.not_after, order.not_before + CA_LIFETIME),
+        not_after=max(order.not_after, longest),
         depth=1 if order.depth is None else order.depth,
         key=order.ca_key or "ec-p256",
         features=_ca_features(order),
