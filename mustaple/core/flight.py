@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mustaple.core import wire
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # A flight is a few KiB, with post-quantum signatures some tens. A peer that sends more than this is not listened to.
 MAX_FLIGHT_BYTES: Final = 1 << 20
+_KEPT_MESSAGES: Final = 32
 
 _SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _CERTIFICATE_REQUEST = 2, 8, 11, 13
 _SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE, _CERTIFICATE_STATUS = 12, 14, 22
@@ -33,7 +35,7 @@ class CarriageError(WireError):
     """A Certificate or CertificateStatus message that came whole and yet cannot be read, or stands out of its order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """One certificate in the order sent (DER), and the OCSP responses that came for it, none or one.
 
@@ -43,6 +45,11 @@ class Entry:
     certificate: bytes
     staples: tuple[bytes, ...]
     origin: str
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the certificate (32 bytes)."""
+        return hashlib.sha256(self.certificate).digest()
 
 
 class Staple(NamedTuple):
@@ -69,9 +76,8 @@ class Flight:
         found: dict[bytes, tuple[Staple, ...]] = {}
         for entry in self.entries:
             if entry.staples:
-                fingerprint = hashlib.sha256(entry.certificate).digest()
                 staples = tuple(Staple(response, entry.origin) for response in entry.staples)
-                found[fingerprint] = found.get(fingerprint, ()) + staples
+                found[entry.fingerprint] = found.get(entry.fingerprint, ()) + staples
         return found
 
 
@@ -124,12 +130,19 @@ def _read_tls13(
     if number != _CERTIFICATE:
         raise _misplaced(number, "where Certificate should")
     try:
-        decoded = wire.decode_certificate_tls13(body, offered)
-        entries = tuple(_entry_tls13(entry, place) for place, entry in enumerate(decoded))
+        entries, answered = _entries_tls13(body, frozenset(offered))
     except WireError as error:
         raise CarriageError(str(error), error.alert) from None
-    answered = frozenset(extension for entry in decoded for extension, _ in entry.extensions)
     return Flight("TLSv1.3", hello.cipher_suite, entries, answered)
+
+
+# A server shows the same Certificate message for hours; errors are not kept.
+@lru_cache(maxsize=_KEPT_MESSAGES)
+def _entries_tls13(body: bytes, offered: frozenset[int]) -> tuple[tuple[Entry, ...], frozenset[int]]:
+    """The entries of a Certificate message, and the extension numbers that they answer with."""
+    decoded = wire.decode_certificate_tls13(body, offered)
+    entries = tuple(_entry_tls13(entry, place) for place, entry in enumerate(decoded))
+    return entries, frozenset(extension for entry in decoded for extension, _ in entry.extensions)
 
 
 def _entry_tls13(entry: wire.CertificateEntry, place: int) -> Entry:
@@ -157,7 +170,9 @@ def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
             raise _misplaced(number, "before ServerHelloDone")
         number, body = messages.next()
     try:
-        entries = _entries_tls12(certificate, status, hello.extensions)
+        _check_answers(hello.extensions)
+        allowed = _allowed_types(hello.extensions) if status is not None else ()
+        entries = _entries_tls12(certificate, status, allowed)
     except WireError as error:
         raise CarriageError(str(error), error.alert) from None
     return Flight("TLSv1.2", hello.cipher_suite, entries, frozenset(hello.extensions))
@@ -170,16 +185,21 @@ def _misplaced(number: int, where: str) -> WireError:
     return WireError(f"Handshake message {number} stands {where}.", Alert.UNEXPECTED_MESSAGE)
 
 
-def _entries_tls12(certificate: bytes, status: bytes | None, extensions: dict[int, bytes]) -> tuple[Entry, ...]:
-    """One answer of type `ocsp` is the leaf's; those of `ocsp_multi` are the certificates' in their order."""
+def _check_answers(extensions: dict[int, bytes]) -> None:
+    """What acknowledges a status request in the ServerHello is empty (RFC 6066 §8, RFC 6961 §2.2)."""
     for number in (wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2):
         if extensions.get(number):
             raise WireError(f"The ServerHello's extension {number} is not empty.")
+
+
+@lru_cache(maxsize=_KEPT_MESSAGES)
+def _entries_tls12(certificate: bytes, status: bytes | None, allowed: tuple[int, ...]) -> tuple[Entry, ...]:
+    """One answer of type `ocsp` is the leaf's; those of `ocsp_multi` are the certificates' in their order."""
     certificates = wire.decode_certificate_tls12(certificate)
     origin = "TLS 1.2 CertificateStatus"
     responses: tuple[bytes, ...] = ()
     if status is not None:
-        decoded = wire.decode_certificate_status(status, allowed=_allowed_types(extensions))
+        decoded = wire.decode_certificate_status(status, allowed=allowed)
         responses = decoded.responses
         if decoded.status_type == wire.OCSP_MULTI:
             origin = "TLS 1.2 CertificateStatus (ocsp_multi), response {}"
@@ -195,7 +215,7 @@ def _entries_tls12(certificate: bytes, status: bytes | None, extensions: dict[in
     )
 
 
-def _allowed_types(extensions: dict[int, bytes]) -> Collection[int]:
+def _allowed_types(extensions: dict[int, bytes]) -> tuple[int, ...]:
     """The status types that the ServerHello announced (RFC 6066 §8, RFC 6961 §2.2)."""
     if wire.STATUS_REQUEST_V2 in extensions:
         return (wire.OCSP, wire.OCSP_MULTI)
