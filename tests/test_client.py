@@ -187,6 +187,7 @@ def test_evidence_that_was_not_stapled_is_fetched_before_anything_is_sent(
     assert record.application_data == b""
 
 
+@pytest.mark.requirement("RFC6960-5-1")
 @pytest.mark.parametrize(("policy", "accepted"), [("soft-fail", True), ("must-staple", True), ("hard-fail", False)])
 @pytest.mark.parametrize("named", [True, False])
 def test_a_responder_that_is_down_or_not_named_is_for_the_policy(
