@@ -70,7 +70,17 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":443", "localhost:", "localhost:0", "localhost:65536", "local host:443", "https://a:443", "a:\uff14\uff14\uff13"]
+    "text",
+    [
+        "",
+        ":443",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "local host:443",
+        "https://a:443",
+        "a:\uff14\uff14\uff13",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not HOST:PORT"):
