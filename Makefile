@@ -42,8 +42,9 @@ check: lint types test ## test, lint, types, and the coverage that the core and 
 	@echo "branch coverage of $(CERTS)"
 	@$(IN)/coverage report --include='$(CERTS)/*' --fail-under=95
 
-lint: $(VENV)/.has-check ## ruff, all its rules but those that pyproject.toml excuses
+lint: $(VENV)/.has-check ## ruff, all its rules but those that pyproject.toml excuses, and the layout
 	$(IN)/ruff check .
+	$(IN)/ruff format --check --quiet .
 
 types: $(VENV)/.has-check ## mypy, strict
 	$(IN)/mypy
