@@ -13,7 +13,7 @@ from peers import pytest_runtest_setup  # noqa: F401  pytest finds the hook here
 
 from certtools.authority import Authority, Issued
 from certtools.chain import Chain, Link
-from certtools.forge import Scene
+from certtools.forge import Scene, good
 
 AT: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OCSP_URL: Final = "http://127.0.0.1:2560"
@@ -71,3 +71,9 @@ def scene(chain: Chain, intermediate: Authority, other: Issued, rogue: Authority
         rogue=rogue,
         at=AT,
     )
+
+
+@pytest.fixture(scope="session")
+def staple(chain: Chain, intermediate: Authority) -> bytes:
+    """A good response for the leaf at AT, signed by its issuer."""
+    return good(chain.links[0], intermediate, AT)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from certtools.chain import to_pem
-from certtools.forge import MUTATIONS, good
+from certtools.forge import MUTATIONS
 from mustaple.cli.app import run as mustaple
 from mustaple.cli.check import Preset
 from mustaple.core.policy import PRESETS
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certtools.authority import Authority, Issued
-    from certtools.chain import Chain
     from certtools.forge import Scene
-
-
-@pytest.fixture(scope="session")
-def staple(chain: Chain, intermediate: Authority, at: datetime) -> bytes:
-    return good(chain.links[0], intermediate, at)
 
 
 @pytest.fixture

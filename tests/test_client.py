@@ -28,16 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certtools.authority import Authority, Issued
-    from certtools.chain import Chain
     from certtools.forge import Scene
 
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 SHORT = 0.5  # seconds that a test gives a peer that will not answer
-
-
-@pytest.fixture(scope="session")
-def staple(chain: Chain, intermediate: Authority, at: datetime) -> bytes:
-    return good(chain.links[0], intermediate, at)
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tls_server import server_context
 
-from certtools.forge import good
 from mustaple.core.errors import Alert, WireError
 from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Entry, Flight, Staple, read_flight
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from OpenSSL import SSL
 
     from certtools.authority import Authority, Issued
@@ -29,11 +26,6 @@ if TYPE_CHECKING:
 SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 CCM_SUITES = ["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"]
 LEAF, CA = b"the leaf", b"the CA"
-
-
-@pytest.fixture(scope="session")
-def staple(leaf: Issued, intermediate: Authority, at: datetime) -> bytes:
-    return good(leaf.as_chain().links[0], intermediate, at)
 
 
 def _der(issued: Issued) -> tuple[bytes, ...]:
@@ -188,6 +180,7 @@ _MULTI = flights.certificate_status(2, b"s0", b"s1", b"s2")
 _CHAIN = flights.certificate_12(LEAF, CA)
 _DONE = flights.HELLO_DONE
 _HELLO_12 = flights.server_hello(0x0303, suite=0xC02B)
+_HELLO_12_STATUS = flights.server_hello(0x0303, suite=0xC02B, extensions=[(5, b"")])
 
 CARRIAGE = {
     "a status before the certificates": (flight_12(_STATUS, _CHAIN, _DONE), Alert.UNEXPECTED_MESSAGE),
@@ -275,6 +268,18 @@ def test_the_flight_that_the_broken_ones_differ_from_is_read() -> None:
     assert read_flight(_CLEAR + Sealer().records(flights.ENCRYPTED_EXTENSIONS + _CERTIFICATE), secret=flights.SECRET)
     assert read_flight(flight_12(_CHAIN, _STATUS, flights.KEY_EXCHANGE, _DONE))
     assert read_flight(flight_12(_CHAIN, _DONE, extensions=[]))
+
+
+def test_warnings_and_requests_to_begin_are_passed_over_in_clear() -> None:
+    warning, request = bytes.fromhex("15 0303 0002 0170"), flights.records(flights.message(0, b""))
+    plain = flight_12(_CHAIN, _STATUS, flights.KEY_EXCHANGE, _DONE)
+    hello, rest = flights.records(_HELLO_12_STATUS), flights.records(_CHAIN + _STATUS + flights.KEY_EXCHANGE + _DONE)
+    for more in (warning, request, warning + request):
+        assert read_flight(more + hello + more + rest) == read_flight(plain)
+    protected = Sealer().records(flights.ENCRYPTED_EXTENSIONS + _CERTIFICATE)
+    assert read_flight(warning + _CLEAR + protected, secret=flights.SECRET)
+    _refusal(_CLEAR + warning + protected)
+    _refusal(_CLEAR + Sealer().records(flights.message(0, b"") + flights.ENCRYPTED_EXTENSIONS + _CERTIFICATE))
 
 
 @pytest.mark.requirement("RFC9846-5.2-1")

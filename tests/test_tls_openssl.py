@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tls_server import MemoryServer, server_context, shake
+from strict_client import Clients, codes
+from tls_server import server_context, shake
 
 from certtools.forge import MUTATIONS, good
-from mustaple.core.errors import NetworkError, RefusedError
+from mustaple.core.errors import RefusedError
 from mustaple.core.policy import PRESETS, preset
 from mustaple.core.verdict import Code, Judgement, Outcome, Reason, Source, Status
-from mustaple.net import tls_judge
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import ClientContext, Identity
 from mustaple.net.tls_openssl import ClientTLS
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from OpenSSL import SSL
 
     from certtools.authority import Authority, Issued
-    from certtools.chain import Chain
     from certtools.forge import Scene
 
 DAY = timedelta(days=1)
@@ -35,28 +32,8 @@ both_versions = pytest.mark.parametrize("version", VERSIONS)
 
 
 @pytest.fixture(scope="session")
-def staple(chain: Chain, intermediate: Authority, at: datetime) -> bytes:
-    return good(chain.links[0], intermediate, at)
-
-
-@pytest.fixture(scope="session")
-def context(root: Authority, at: datetime) -> ClientContext:
-    return ClientContext([root.certificate], at=at)
-
-
-@pytest.fixture
-def client(context: ClientContext, at: datetime) -> Callable[..., ClientTLS]:
-    """Makes a client for localhost that trusts the root."""
-
-    def make(policy: str = "must-staple", name: str = "localhost", shared: ClientContext = context) -> ClientTLS:
-        return ClientTLS(shared, service_name(name), preset(policy), at)
-
-    return make
-
-
-def _codes(tls: ClientTLS) -> list[Code]:
-    assert tls.verdict is not None
-    return [reason.code for reason in tls.verdict.all_reasons]
+def clients(root: Authority, at: datetime) -> Clients:
+    return Clients(root, at)
 
 
 # --- accepted and refused over one staple
@@ -64,9 +41,9 @@ def _codes(tls: ClientTLS) -> list[Code]:
 
 @both_versions
 def test_a_good_staple_is_accepted_and_data_flows(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str, at: datetime
+    clients: Clients, leaf: Issued, staple: bytes, version: str, at: datetime
 ) -> None:
-    tls = client()
+    tls = clients()
     server = shake(tls, server_context(leaf, staple, version=version))
     verdict = tls.verdict
     assert verdict is not None
@@ -118,7 +95,7 @@ def test_a_server_refused_for_its_staple_sees_alert_113_and_nothing_else(
     )
     staple = None if mutation is None else MUTATIONS[mutation](scene)
     server = shake(tls, server_context(leaf, staple, version=version, client_ca=root.certificate))
-    assert code in _codes(tls)
+    assert code in codes(tls)
     assert server.seen.alert == 113
     assert (server.seen.completed, server.seen.data, server.seen.certificate) == (False, b"", None)
     for use in (lambda: tls.write(b"secret"), tls.read):
@@ -152,24 +129,24 @@ def _identity(intermediate: Authority, folder: Path) -> Identity:
 
 @both_versions
 def test_a_leaf_without_a_promise_may_be_bare_and_strict_still_wants_a_staple(
-    client: Callable[..., ClientTLS], intermediate: Authority, version: str
+    clients: Clients, intermediate: Authority, version: str
 ) -> None:
     plain = intermediate.leaf(["localhost"], features=None)
-    wanting = client("must-staple")
+    wanting = clients("must-staple")
     shake(wanting, server_context(plain, None, version=version))
     assert wanting.verdict is not None
     assert wanting.verdict.outcome is Outcome.PENDING  # it asks the responder, and notes what it hears
-    strict = client("strict")
+    strict = clients("strict")
     server = shake(strict, server_context(plain, None, version=version))
-    assert _codes(strict) == [Code.NO_STAPLE, Code.NO_STAPLE]
+    assert codes(strict) == [Code.NO_STAPLE, Code.NO_STAPLE]
     assert server.seen.alert == 113
 
 
 @both_versions
 def test_ignore_asks_for_nothing_and_is_decided_all_the_same(
-    client: Callable[..., ClientTLS], leaf: Issued, scene: Scene, version: str
+    clients: Clients, leaf: Issued, scene: Scene, version: str
 ) -> None:
-    tls = client("ignore")
+    tls = clients("ignore")
     server = shake(tls, server_context(leaf, MUTATIONS["revoked"](scene), version=version))
     assert tls.verdict is not None
     assert tls.verdict.accepted
@@ -191,7 +168,7 @@ def _not_yet(root: Authority, at: datetime) -> Issued:
 @pytest.mark.parametrize("policy", PRESETS)
 @pytest.mark.parametrize(("issue", "said"), [(_expired, "expired"), (_not_yet, "not yet valid")])
 def test_a_leaf_outside_its_validity_is_refused_by_every_policy(
-    client: Callable[..., ClientTLS],
+    clients: Clients,
     root: Authority,
     at: datetime,
     version: str,
@@ -200,9 +177,9 @@ def test_a_leaf_outside_its_validity_is_refused_by_every_policy(
     said: str,
 ) -> None:
     leaf = issue(root, at)
-    tls = client(policy)
+    tls = clients(policy)
     server = shake(tls, server_context(leaf, good(leaf.as_chain().links[0], root, at), version=version))
-    assert _codes(tls) == [Code.PATH_INVALID]
+    assert codes(tls) == [Code.PATH_INVALID]
     assert tls.verdict is not None
     assert said in tls.verdict.reasons[0].detail
     assert "depth 0" in tls.verdict.reasons[0].detail
@@ -226,21 +203,21 @@ def test_the_path_is_verified_at_the_time_that_is_asked_for(root: Authority, ver
 @both_versions
 @pytest.mark.parametrize("policy", PRESETS)
 def test_a_root_that_nobody_trusts_is_refused_by_every_policy(
-    client: Callable[..., ClientTLS], rogue: Authority, version: str, policy: str, at: datetime
+    clients: Clients, rogue: Authority, version: str, policy: str, at: datetime
 ) -> None:
     leaf = rogue.leaf(["localhost"])
-    tls = client(policy)
+    tls = clients(policy)
     server = shake(tls, server_context(leaf, good(leaf.as_chain().links[0], rogue, at), version=version))
-    assert _codes(tls) == [Code.PATH_INVALID]
+    assert codes(tls) == [Code.PATH_INVALID]
     assert (server.seen.completed, server.seen.alert) == (False, 48)  # unknown_ca
 
 
 def test_a_missing_intermediate_is_a_path_error_that_names_the_certificate(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes
+    clients: Clients, leaf: Issued, staple: bytes
 ) -> None:
-    tls = client()
+    tls = clients()
     shake(tls, server_context(leaf, staple, chain=[]))
-    assert _codes(tls) == [Code.PATH_INVALID]
+    assert codes(tls) == [Code.PATH_INVALID]
     assert tls.verdict is not None
     assert "CN=localhost" in tls.verdict.reasons[0].detail
 
@@ -261,29 +238,27 @@ NAMES = {
 @pytest.mark.parametrize("policy", ["must-staple", "ignore"])
 @pytest.mark.parametrize(("name", "held"), NAMES.items())
 def test_the_name_must_stand_in_the_leaf(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str, policy: str, name: str, *, held: bool
+    clients: Clients, leaf: Issued, staple: bytes, version: str, policy: str, name: str, *, held: bool
 ) -> None:
-    tls = client(policy, name)
+    tls = clients(policy, name)
     server = shake(tls, server_context(leaf, staple, version=version))
     assert server.seen.completed is held
-    assert _codes(tls) == ([] if held else [Code.NAME_MISMATCH])
+    assert codes(tls) == ([] if held else [Code.NAME_MISMATCH])
     if not held:
         assert (server.seen.data, server.seen.alert is not None) == (b"", True)
 
 
-def test_a_wrong_name_does_not_hide_what_the_staple_says(
-    client: Callable[..., ClientTLS], leaf: Issued, scene: Scene
-) -> None:
-    tls = client("must-staple", "example.com")
+def test_a_wrong_name_does_not_hide_what_the_staple_says(clients: Clients, leaf: Issued, scene: Scene) -> None:
+    tls = clients("must-staple", "example.com")
     shake(tls, server_context(leaf, MUTATIONS["revoked"](scene)))
-    assert _codes(tls) == [Code.REVOKED, Code.NAME_MISMATCH]
+    assert codes(tls) == [Code.REVOKED, Code.NAME_MISMATCH]
 
 
 @both_versions
 @pytest.mark.parametrize("features", [(5, 99), (), (99,)])
 @pytest.mark.parametrize(("name", "held"), [("localhost", True), ("example.com", False)])
 def test_a_feature_list_that_hides_the_extensions_does_not_hide_the_name(
-    client: Callable[..., ClientTLS],
+    clients: Clients,
     intermediate: Authority,
     version: str,
     features: tuple[int, ...],
@@ -293,9 +268,9 @@ def test_a_feature_list_that_hides_the_extensions_does_not_hide_the_name(
     held: bool,
 ) -> None:
     leaf = intermediate.leaf(["localhost"], features=features)
-    tls = client("must-staple", name)
+    tls = clients("must-staple", name)
     shake(tls, server_context(leaf, good(leaf.as_chain().links[0], intermediate, at), version=version))
-    assert _codes(tls) == ([] if held else [Code.NAME_MISMATCH])
+    assert codes(tls) == ([] if held else [Code.NAME_MISMATCH])
 
 
 # --- where the path ends
@@ -319,7 +294,7 @@ def test_a_trusted_leaf_leaves_nothing_to_check(
     shake(tls, server_context(leaf, staple))
     assert tls.verdict is not None
     assert tls.verdict.accepted is accepted
-    assert _codes(tls) == ([] if accepted else [Code.NOTHING_TO_CHECK])
+    assert codes(tls) == ([] if accepted else [Code.NOTHING_TO_CHECK])
 
 
 # --- sessions
@@ -341,28 +316,28 @@ class _Resuming(ClientTLS):
 @both_versions
 @pytest.mark.parametrize("policy", ["must-staple", "soft-fail", "ignore"])
 def test_a_resumed_session_shows_no_chain_and_is_refused(
-    context: ClientContext, leaf: Issued, staple: bytes, version: str, policy: str, at: datetime
+    clients: Clients, leaf: Issued, staple: bytes, version: str, policy: str, at: datetime
 ) -> None:
     server = server_context(leaf, staple, version=version, tickets=True)
-    first = _Resuming(context, service_name("localhost"), preset(policy), at)
+    first = _Resuming(clients.context, service_name("localhost"), preset(policy), at)
     end = shake(first, server)
     first.receive(end.to_send() or b"\x17")  # the tickets of TLS 1.3 come after the handshake
     assert first.verdict is not None
     assert first.verdict.accepted
     assert first.read() is None
     _Resuming.session = first._tls.get_session()
-    second = _Resuming(context, service_name("localhost"), preset(policy), at)
+    second = _Resuming(clients.context, service_name("localhost"), preset(policy), at)
     shake(second, server)
-    assert _codes(second) == [Code.NO_CHAIN]
+    assert codes(second) == [Code.NO_CHAIN]
 
 
 @both_versions
 def test_two_connections_of_one_context_each_see_the_whole_chain(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str
+    clients: Clients, leaf: Issued, staple: bytes, version: str
 ) -> None:
     server = server_context(leaf, staple, version=version, tickets=True)
     for _ in range(2):
-        tls = client()
+        tls = clients()
         assert shake(tls, server).seen.asked
         assert tls.verdict is not None
         assert len(tls.verdict.certificates) == 2
@@ -374,14 +349,14 @@ def test_two_connections_of_one_context_each_see_the_whole_chain(
 @both_versions
 @pytest.mark.parametrize("mutation", [None, "forged-signature", "expired"])
 def test_what_needs_a_fetch_is_pending_until_it_is_supplied(
-    client: Callable[..., ClientTLS], leaf: Issued, scene: Scene, version: str, mutation: str | None
+    clients: Clients, leaf: Issued, scene: Scene, version: str, mutation: str | None
 ) -> None:
     staple = None if mutation is None else MUTATIONS[mutation](scene)
     for policy, accepted in (("soft-fail", True), ("hard-fail", False)):
-        tls = client(policy)
+        tls = clients(policy)
         server = shake(tls, server_context(leaf, staple, version=version))
         if policy == "hard-fail":
-            assert _codes(tls), "the promise is broken whatever a fetch brings"
+            assert codes(tls), "the promise is broken whatever a fetch brings"
             assert not server.seen.completed
             continue
         assert server.seen.completed
@@ -397,148 +372,10 @@ def test_what_needs_a_fetch_is_pending_until_it_is_supplied(
         tls.write(b"now")
 
 
-def test_nothing_can_be_supplied_or_written_before_there_is_a_verdict(client: Callable[..., ClientTLS]) -> None:
-    tls = client()
+def test_nothing_can_be_supplied_or_written_before_there_is_a_verdict(clients: Clients) -> None:
+    tls = clients()
     assert (tls.done, tls.verdict, tls.wanted) == (False, None, ())
     for use in (lambda: tls.supply({}), lambda: tls.write(b"x"), tls.read):
         with pytest.raises(RuntimeError):
             use()
     tls.close()
-
-
-# --- what is no verdict
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak TLS"),
-        (bytes.fromhex("15 0303 0002 0228"), "the server ended the connection: .*handshake failure"),
-        (bytes.fromhex("15 0303 0002 0246"), "the server ended the connection: .*protocol version"),
-        (bytes.fromhex("16 0303 0004 02000000"), "the TLS handshake failed"),
-        (b"", "closed the connection"),
-    ],
-)
-def test_an_answer_that_is_no_handshake_is_a_network_error(
-    client: Callable[..., ClientTLS], data: bytes, said: str
-) -> None:
-    tls = client()
-    with pytest.raises(NetworkError, match=said):
-        tls.receive(data)
-    assert (tls.done, tls.verdict) == (True, None)
-
-
-@both_versions
-def test_a_handshake_that_fails_after_the_decision_has_no_verdict(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, root: Authority, version: str
-) -> None:
-    tls = client()
-    demanding = server_context(leaf, staple, version=version, client_ca=root.certificate)
-    if version == "TLSv1.3":  # there the handshake is over for the client before the server has said no
-        server = shake(tls, demanding)
-        assert not server.seen.completed
-        tls.receive(server.to_send())
-        with pytest.raises(NetworkError, match=r"the server ended the connection: .*certificate required"):
-            tls.read()
-        return
-    with pytest.raises(NetworkError, match="the server ended the connection"):
-        shake(tls, demanding)
-    assert tls.verdict is None
-
-
-@both_versions
-def test_a_server_without_the_key_is_no_verdict(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str
-) -> None:
-    def altered(data: bytes) -> bytes:
-        return data[:-20] + bytes([data[-20] ^ 1]) + data[-19:] if len(data) > 500 else data
-
-    tls = client()
-    with pytest.raises(NetworkError, match="the TLS handshake failed"):
-        shake(tls, server_context(leaf, staple, version=version), altered)
-    assert tls.verdict is None
-
-
-@both_versions
-def test_a_stream_cut_off_is_told_from_its_end(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str
-) -> None:
-    tls = client()
-    shake(tls, server_context(leaf, staple, version=version))
-    tls.receive(b"")
-    with pytest.raises(NetworkError, match="closed the connection"):
-        tls.read()
-
-
-def test_a_flight_without_end_is_refused(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shake(client(), server_context(leaf, staple))
-    monkeypatch.setattr(tls_judge, "MAX_FLIGHT_BYTES", 200)
-    tls = client()
-    server = shake(tls, server_context(leaf, staple))
-    assert _codes(tls) == [Code.WIRE]
-    assert not server.seen.completed
-
-
-@both_versions
-def test_an_exception_in_a_callback_comes_out_of_the_handshake(
-    context: ClientContext, leaf: Issued, staple: bytes, version: str, at: datetime
-) -> None:
-    naive = at.replace(tzinfo=None)
-    tls = ClientTLS(context, service_name("localhost"), preset("must-staple"), naive)
-    with pytest.raises(TypeError, match="aware"):
-        shake(tls, server_context(leaf, staple, version=version))
-    assert tls.verdict is None
-
-
-@both_versions
-def test_bytes_that_come_one_by_one_come_to_the_same(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, version: str
-) -> None:
-    tls = client()
-    server = MemoryServer(server_context(leaf, staple, version=version))
-    while sent := tls.to_send():
-        for byte in server.exchange(sent):
-            tls.receive(bytes([byte]))
-    assert tls.verdict is not None
-    assert tls.verdict.accepted
-
-
-@pytest.mark.requirement("RFC6066-8-3")
-@pytest.mark.parametrize("code", [Code.MALFORMED, Code.WIRE])
-def test_a_staple_that_openssl_cannot_read_is_a_refusal_with_its_reason(
-    client: Callable[..., ClientTLS], leaf: Issued, staple: bytes, code: Code
-) -> None:
-    """TLS 1.2 in clear: the staple is changed on its way, which OpenSSL notices before it could miss a signature."""
-    response = b"\x30\x82" if code is Code.MALFORMED else b""
-    head = bytes([22]) + (len(staple) + 4).to_bytes(3, "big") + b"\x01"
-
-    def spoiled(data: bytes) -> bytes:
-        place = data.find(head)
-        if place < 0:
-            return data
-        if code is Code.WIRE:  # a length that reaches one byte too far
-            return data.replace(len(staple).to_bytes(3, "big") + staple, (len(staple) + 1).to_bytes(3, "big") + staple)
-        return data.replace(staple, response + staple[2:].replace(staple[4:8], b"\xff\xff\xff\xff", 1))
-
-    tls = client()
-    shake(tls, server_context(leaf, staple, version="TLSv1.2"), spoiled)
-    assert _codes(tls) == [code]
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.binary(min_size=1, max_size=60))
-def test_any_bytes_end_in_a_network_error_or_wait_for_more(data: bytes) -> None:
-    tls = ClientTLS(_BARE, service_name("localhost"), preset("strict"), datetime.fromisoformat("2026-06-01T00:00Z"))
-    try:
-        tls.receive(data)
-        tls.receive(b"")
-    except NetworkError:
-        assert tls.verdict is None
-    else:
-        pytest.fail("a stream that ended is no handshake")
-
-
-_BARE = ClientContext(())

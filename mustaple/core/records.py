@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
+_HELLO_REQUEST: Final = 0
+_WARNING: Final = b"\x01"
 _MAX_PLAINTEXT: Final = 1 << 14
 _MAX_CIPHERTEXT: Final = _MAX_PLAINTEXT + 256  # RFC 9846 §5.2
 
@@ -30,16 +32,18 @@ class HandshakeMessages:
         self._change_cipher_spec_allowed = True
 
     def next(self) -> tuple[int, bytes]:
-        """The type and body of the next message."""
+        """The type and body of the next message; a HelloRequest in clear is passed over (RFC 5246 §7.4.1.1)."""
         pending = self._pending
-        while len(pending) < 4:
-            self._pull()
-        end = 4 + int.from_bytes(pending[1:4], "big")
-        while len(pending) < end:
-            self._pull()
-        number, body = pending[0], bytes(pending[4:end])
-        del pending[:end]
-        return number, body
+        while True:
+            while len(pending) < 4:
+                self._pull()
+            end = 4 + int.from_bytes(pending[1:4], "big")
+            while len(pending) < end:
+                self._pull()
+            number, body = pending[0], bytes(pending[4:end])
+            del pending[:end]
+            if number != _HELLO_REQUEST or body or self._open:
+                return number, body
 
     def expect(self, wanted: int) -> bytes:
         """The body of the next message, which must be of this type."""
@@ -67,6 +71,8 @@ class HandshakeMessages:
         fragment = self._records.take(length)
         if content_type == _CHANGE_CIPHER_SPEC and fragment == b"\x01" and self._change_cipher_spec_allowed:
             return
+        if content_type == _ALERT and fragment[:1] == _WARNING and not self._open:
+            return  # unrecognized_name, say: the handshake goes on (RFC 6066 §3)
         if self._open and content_type == _APPLICATION_DATA:
             content_type, fragment = _unwrap(self._open(header, fragment))
         elif self._open:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from cryptography.x509 import InvalidVersion
 from cryptography.x509.ocsp import load_der_ocsp_response
 from OpenSSL import SSL
 
 from certtools.chain import name_of
+from mustaple.core.errors import Alert, WireError
 from mustaple.core.verdict import Code, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from OpenSSL import crypto
 
     from mustaple.core.flight import Flight
+
+T = TypeVar("T")
 
 # pyOpenSSL names the verification errors, but not these (openssl/x509_vfy.h).
 _UNNAMED: Final = {
@@ -42,11 +48,19 @@ def path_error(certificate: crypto.X509, error: int, depth: int) -> str:
     return f"{what}, at depth {depth}: {_name(certificate)}"
 
 
+def readable(read: Callable[[], T]) -> T:
+    """What `read` gives; a certificate that OpenSSL takes and `cryptography` cannot parse is a WireError."""
+    try:
+        return read()
+    except (ValueError, TypeError, InvalidVersion) as error:
+        raise WireError(f"a certificate of the path cannot be read: {error}", Alert.BAD_CERTIFICATE) from error
+
+
 def _name(certificate: crypto.X509) -> str:
     try:
-        return name_of(certificate.to_cryptography())
-    except (ValueError, TypeError):
-        return "a certificate that cannot be read"
+        return name_of(readable(certificate.to_cryptography))
+    except WireError as error:
+        return str(error)
 
 
 def explain(error: SSL.Error) -> str:

@@ -12,7 +12,7 @@ from mustaple.core.ocsp import judge_case
 from mustaple.core.verdict import ChainVerdict, Code, Outcome, Reason, Source
 from mustaple.core.wire import STATUS_REQUEST
 from mustaple.net.service_name import ServiceName, name_reason
-from mustaple.net.tls_errors import is_end_of_file, path_error, unreadable_staples
+from mustaple.net.tls_errors import is_end_of_file, path_error, readable, unreadable_staples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,9 +94,11 @@ class HandshakeJudge:
             if not ok:
                 self._refuse(Reason(Code.PATH_INVALID, path_error(certificate, error, depth)))
             elif depth == 0 and not self._policy.asks_for_staples:
-                mismatch = name_reason(certificate.to_cryptography(), self._name)
+                mismatch = name_reason(readable(certificate.to_cryptography), self._name)
                 if mismatch is not None:
                     self._refuse(mismatch)
+        except WireError as unreadable:
+            self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
         except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
             self.problem = problem
             return False
@@ -106,6 +108,8 @@ class HandshakeJudge:
         """Judge and decide, with the whole flight at hand and nothing sent in answer to it."""
         try:
             self._judge(_shown(connection), connection.get_protocol_version_name())
+        except WireError as unreadable:
+            self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
         except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
             self.problem = problem
             return False
@@ -120,7 +124,10 @@ class HandshakeJudge:
         if self._policy.asks_for_staples:
             self._refuse(NO_CHAIN)
         else:
-            self._decide_unasked(_shown(connection), connection.get_protocol_version_name())
+            try:
+                self._decide_unasked(_shown(connection), connection.get_protocol_version_name())
+            except WireError as unreadable:
+                self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
 
     def failed(self, error: SSL.Error) -> None:
         """Keep a refusal, drop any other verdict, and look for a staple that OpenSSL could not read.
@@ -205,7 +212,8 @@ class HandshakeJudge:
 
 
 def _shown(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
-    return tuple(connection.get_verified_chain(as_cryptography=True) or ())
+    verified = readable(lambda: connection.get_verified_chain(as_cryptography=True))
+    return tuple(verified or ())
 
 
 def wire_reason(error: WireError) -> Reason:
