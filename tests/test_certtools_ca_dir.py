@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from certtools.authority import Authority
-from certtools.ca_dir import CaDir, CaDirError, issuer_id
+from certtools.authority import Authority, AuthorityError
+from certtools.ca_dir import CaDir, CaDirError, found, issuer_id
 from certtools.ca_dir.errors import explained
 from certtools.ca_dir.files import write_new, write_together
 from certtools.ca_dir.register import PAGE, SCHEMA_VERSION
@@ -55,6 +56,10 @@ def issued(ca: CaDir) -> Issued:
     return leaf
 
 
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -77,6 +82,13 @@ def test_a_new_directory_holds_the_cas_with_their_keys(
             assert again.setting("ocsp_url") == "http://127.0.0.1:2560"
     assert ca.status(root.certificate, intermediate.certificate.serial_number) is not None
     assert not list(ca.entries(root.certificate))
+
+
+@pytest.mark.parametrize("depth", [-1, 11])
+def test_a_chain_has_a_sensible_depth(at: datetime, depth: int) -> None:
+    with pytest.raises(AuthorityError, match="0 to 10 intermediates"):
+        found(not_before=at, not_after=at + DAY, depth=depth)
+    assert len(found(not_before=at, not_after=at + DAY, depth=10).path) == 11
 
 
 def test_keys_are_private_from_the_start(ca: CaDir, folder: Path, at: datetime) -> None:
@@ -522,6 +534,18 @@ def test_a_folder_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path: Pat
     with pytest.raises(FileNotFoundError):
         write_together({tmp_path / "one": (b"1", 0o600), tmp_path / "no" / "two": (b"2", 0o600)}, replace=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    one = tmp_path / "one"
+    write_together({one: (b"1", 0o600)}, replace=False)
+    with pytest.raises(FileExistsError):
+        write_together({one: (b"2", 0o600)}, replace=False)
+    assert tree(tmp_path) == {"one": b"1"}
 
 
 def test_a_new_file_is_never_an_old_one(tmp_path: Path) -> None:
