@@ -6,14 +6,19 @@ Add here only what is shared.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from peers import pytest_runtest_setup  # noqa: F401  pytest finds the hook here
 
 from certtools.authority import Authority, Issued
+from certtools.ca_dir import CaDir
 from certtools.chain import Chain, Link
 from certtools.forge import Scene, good
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 AT: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OCSP_URL: Final = "http://127.0.0.1:2560"
@@ -77,3 +82,25 @@ def scene(chain: Chain, intermediate: Authority, other: Issued, rogue: Authority
 def staple(chain: Chain, intermediate: Authority) -> bytes:
     """A good response for the leaf at AT, signed by its issuer."""
     return good(chain.links[0], intermediate, AT)
+
+
+@pytest.fixture
+def ca_folder(tmp_path: Path) -> Path:
+    """Where `ca_dir` is made: the folder `ca` in what stands for `mustaple issue --out d`."""
+    (tmp_path / "d").mkdir()
+    return tmp_path / "d" / "ca"
+
+
+@pytest.fixture
+def ca_dir(ca_folder: Path, intermediate: Authority) -> Iterator[CaDir]:
+    """An open CA directory of the root and the intermediate."""
+    with CaDir.create(ca_folder, intermediate, {"ocsp_url": OCSP_URL}) as made:
+        yield made
+
+
+@pytest.fixture
+def recorded(ca_dir: CaDir) -> Issued:
+    """A certificate for localhost in its register."""
+    issued = ca_dir.issuing.leaf(["localhost"])
+    ca_dir.record(issued.certificate)
+    return issued
