@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from certtools.chain import to_pem
 from certtools.forge import MUTATIONS, good
 from mustaple.core.errors import InputError, NetworkError, RefusedError
 from mustaple.core.policy import Policy
@@ -413,3 +414,56 @@ def test_a_pending_verdict_never_leaves_the_client(intermediate: Authority, opti
         with _serve(leaf, None) as server:
             verdict = check("localhost", server.port, Policy("any", sources=frozenset(sources)), **options)
         assert verdict.outcome is Outcome.REFUSED
+
+
+# --- whatever happens, the socket is closed (an open one is a warning, and a warning fails the test)
+
+
+def test_a_connection_whose_peer_is_gone_closes_quietly(leaf: Issued, staple: bytes, options: dict[str, Any]) -> None:
+    with _serve(leaf, staple) as server:
+        connection = connect("localhost", server.port, "must-staple", **options)
+        connection._socket.shutdown(socket.SHUT_RDWR)
+        connection.close()
+        assert connection.fileno() == -1
+
+
+def test_no_time_left_is_no_answer() -> None:
+    with _nobody() as port, pytest.raises(NetworkError, match="within 0 s"):
+        dial("127.0.0.1", port, Deadline(0.0))
+    with socket.socket() as sock, pytest.raises(TimeoutError):
+        Deadline(0.0).bound(sock)
+
+
+def test_a_name_that_no_resolver_could_take_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="not a host name"):
+        dial(f"{'x' * 64}.example", 443, Deadline(5.0))
+
+
+def test_an_interrupt_while_connecting_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket.socket, "connect", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        dial("127.0.0.1", 443, Deadline(5.0))
+
+
+def test_a_proxy_that_cannot_be_used_is_told_after_the_handshake(
+    intermediate: Authority, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "nonsense://127.0.0.1:1")
+    leaf = _plain(intermediate, "http://responder.example/")
+    with _serve(leaf, None) as server, pytest.raises(InputError, match="proxy"):
+        check("localhost", server.port, "hard-fail", **options)
+
+
+def test_what_to_trust_may_be_one_thing_or_several(
+    root: Authority, rogue: Authority, leaf: Issued, staple: bytes, at: datetime, tmp_path: Path
+) -> None:
+    file = tmp_path / "root.pem"
+    file.write_bytes(to_pem([root.certificate]))
+    with _serve(leaf, staple) as server:
+        for ca in (file, str(file), tmp_path, root.certificate, [rogue.certificate, file]):
+            assert check("localhost", server.port, "must-staple", ca=ca, at=at).accepted
+        for ca in (rogue.certificate, [], [rogue.certificate]):
+            assert not check("localhost", server.port, "must-staple", ca=ca, at=at).accepted
