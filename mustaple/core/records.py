@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from mustaple.core.errors import Alert, WireError
 from mustaple.core.wire import Reader, vector
@@ -103,17 +102,18 @@ def _unwrap(inner: bytes) -> tuple[int, bytes]:
 
 
 class _Suite(NamedTuple):
-    algorithm: hashes.HashAlgorithm
+    digest: str
+    digest_size: int
     key_length: int
     aead: Callable[[bytes], AESGCM | AESCCM | ChaCha20Poly1305]
 
 
 _SUITES: Final = {
-    0x1301: _Suite(hashes.SHA256(), 16, AESGCM),
-    0x1302: _Suite(hashes.SHA384(), 32, AESGCM),
-    0x1303: _Suite(hashes.SHA256(), 32, ChaCha20Poly1305),
-    0x1304: _Suite(hashes.SHA256(), 16, AESCCM),
-    0x1305: _Suite(hashes.SHA256(), 16, lambda key: AESCCM(key, tag_length=8)),
+    0x1301: _Suite("sha256", 32, 16, AESGCM),
+    0x1302: _Suite("sha384", 48, 32, AESGCM),
+    0x1303: _Suite("sha256", 32, 32, ChaCha20Poly1305),
+    0x1304: _Suite("sha256", 32, 16, AESCCM),
+    0x1305: _Suite("sha256", 32, 16, lambda key: AESCCM(key, tag_length=8)),
 }
 
 
@@ -122,10 +122,10 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
     suite = _SUITES.get(cipher_suite)
     if suite is None:
         raise WireError(f"The server chose the cipher suite {cipher_suite:#06x}.", Alert.ILLEGAL_PARAMETER)
-    if secret is None or len(secret) != suite.algorithm.digest_size:
+    if secret is None or len(secret) != suite.digest_size:
         raise WireError("There is no handshake traffic secret that fits this flight.")
-    aead = suite.aead(_expand_label(suite.algorithm, secret, b"key", suite.key_length))
-    iv = int.from_bytes(_expand_label(suite.algorithm, secret, b"iv", 12), "big")
+    aead = suite.aead(_expand_label(suite, secret, b"key", suite.key_length))
+    iv = int.from_bytes(_expand_label(suite, secret, b"iv", 12), "big")
     sequence = 0
 
     def open_record(header: bytes, fragment: bytes) -> bytes:
@@ -140,7 +140,7 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
     return open_record
 
 
-def _expand_label(algorithm: hashes.HashAlgorithm, secret: bytes, label: bytes, length: int) -> bytes:
-    """HKDF-Expand-Label with an empty context (RFC 9846 §7.1)."""
+def _expand_label(suite: _Suite, secret: bytes, label: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label with an empty context (RFC 9846 §7.1), at most one hash long: one HMAC (RFC 5869 §2.3)."""
     info = length.to_bytes(2, "big") + vector(b"tls13 " + label, 1) + b"\0"
-    return HKDFExpand(algorithm=algorithm, length=length, info=info).derive(secret)
+    return hmac.digest(secret, info + b"\x01", suite.digest)[:length]
