@@ -37,6 +37,7 @@ class ClientTLS:
 
     def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
         self.done = False
+        self._broken = False
         self._judge = HandshakeJudge(context, name, policy, at)
         self._tls = SSL.Connection(context.openssl)
         self._tls.set_app_data(self._judge)
@@ -107,7 +108,16 @@ class ClientTLS:
         except SSL.ZeroReturnError:
             return b""
         except SSL.Error as error:
+            # user_canceled and then close_notify, JSSE's goodbye in TLS 1.3, is an end too (RFC 9846 §6.1); OpenSSL
+            # notes it as one, and reports none. It notes a fatal alert likewise, but that it reports, once.
+            if self._ended_well(error):
+                return b""
+            self._broken = True
             raise NetworkError(explain(error)) from error
+
+    def _ended_well(self, error: SSL.Error) -> bool:
+        heard = self._tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+        return isinstance(error, SSL.SysCallError) and bool(heard) and not self._broken
 
     def close(self) -> None:
         """Say close_notify, if the handshake was completed; nothing can be written after it."""
