@@ -9,7 +9,7 @@ import typer
 
 from mustaple.cli.issuing import KEY_KINDS
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from certtools.documents import Document
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from cryptography import x509
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _SERIAL = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{1,2}:)*[0-9a-fA-F]+)\Z")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mustaple.net.keeper import StapleKeeper
     from mustaple.net.server import ConnectionRecord
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _WORDS = ("leaf", "none")
 
