@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,14 +69,19 @@ class Module:
     path: Path
     text: str
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return _parse(self.text)
 
     @property
     def package(self) -> str:
         """The package that relative imports start from."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+
+@cache
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def modules(root: Path, folders: tuple[str, ...] = ("certtools", "mustaple")) -> list[Module]:
@@ -192,18 +197,24 @@ def warrant_holders(root: Path) -> list[Finding]:
     """Every mention of a `Warrant` outside the judges, tests included: only a judge builds a "good"."""
     found = []
     for module in modules(root, SOURCES):
-        if module.name in JUDGES:
+        if module.name in JUDGES or "warrant" not in module.text.lower():
             continue
-        for node in ast.walk(module.tree):
-            names = {
-                ast.Name: lambda n: [n.id],
-                ast.Attribute: lambda n: [n.attr],
-                ast.alias: lambda n: [n.name, n.asname or ""],
-                ast.keyword: lambda n: [n.arg or ""],
-            }.get(type(node), lambda _: [])(node)
-            if any(name.strip("_").lower() == "warrant" for name in names):
-                found.append(Finding(module.path, getattr(node, "lineno", 1), f"{module.name} holds a Warrant"))
+        found += [
+            Finding(module.path, getattr(node, "lineno", 1), f"{module.name} holds a Warrant")
+            for node in ast.walk(module.tree)
+            if any(name.strip("_").lower() == "warrant" for name in _names(node))
+        ]
     return found
+
+
+def _names(node: ast.AST) -> tuple[str, ...]:
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        return (node.attr,)
+    if isinstance(node, ast.alias):
+        return (node.name, node.asname or "")
+    return (node.arg or "",) if isinstance(node, ast.keyword) else ()
 
 
 def wordless(root: Path) -> list[Finding]:
