@@ -134,6 +134,14 @@ def test_the_issuer_is_read_from_a_pem_bundle_a_der_file_and_pkcs12(files: Files
     assert files.judge(response, cert="leaf.p12") == 2  # it has a password
 
 
+def test_without_an_issuer_it_is_looked_for_beside_the_certificate(files: Files) -> None:
+    response = files.response()
+    for cert, code in (("leaf.pem", 0), ("alone.pem", 1)):
+        files.write("alone.pem", to_pem([files.leaf.certificate]))
+        path = str(files.folder / cert)
+        assert mustaple(["judge", str(files.folder / response), "--cert", path, "--at", files.at.isoformat()]) == code
+
+
 @pytest.mark.parametrize(
     ("name", "content", "code", "said"),
     [

@@ -50,12 +50,25 @@ def read_file(path: Path, what: str, *, allow_empty: bool = False) -> bytes:
     return data
 
 
-def read_chain(path: Path, what: str = "certificate file") -> Chain:
-    """The chain in a PEM, DER or PKCS#12 file. Raises InputError, with the file's name, where there is none."""
-    from certtools.chain import ChainError, build_chain, load_certificates
+def read_certificates(path: Path, what: str = "certificates") -> list[Certificate]:
+    """Every certificate in a PEM, DER or PKCS#12 file, in its order.
+
+    Raises InputError, with the file's name, where there is none.
+    """
+    from certtools.chain import ChainError, load_certificates
 
     try:
-        return build_chain(load_certificates(read_file(path, what)))
+        return load_certificates(read_file(path, what))
+    except ChainError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_chain(path: Path, what: str = "certificate file") -> Chain:
+    """The chain that the certificates in a file make. Raises InputError, with the file's name, where they make none."""
+    from certtools.chain import ChainError, build_chain
+
+    try:
+        return build_chain(read_certificates(path, what))
     except ChainError as error:
         raise InputError(f"{path}: {error}") from error
 

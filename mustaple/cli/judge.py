@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def judge(
     response: Annotated[Path, typer.Argument(help="The OCSP response: DER, or - for standard input.")],
     cert: Annotated[Path, typer.Option("--cert", help="The certificate it should speak of (PEM, DER, PKCS#12).")],
-    issuer: Annotated[Path, typer.Option("--issuer", help="The certificate whose key signed it.")],
+    issuer: Annotated[
+        Path | None, typer.Option("--issuer", help="The certificate whose key signed it; default: in the same file.")
+    ] = None,
     at: Annotated[str | None, typer.Option("--at", help="Judge at this time (ISO 8601, UTC); default now.")] = None,
     allow_sha1: Annotated[bool, typer.Option("--allow-sha1", help="Accept a SHA-1 signature.")] = False,
     allow_no_next_update: Annotated[
@@ -32,9 +34,10 @@ def judge(
 ) -> None:
     """Judge an OCSP response by every rule of RFC 6960. Exit 0: good; 1: anything else; 2: usage.
 
-    The issuer need not be self-signed, and whether the certificate has expired is not asked here.
+    The issuer need not be self-signed, and whether the certificate has expired is not asked here. Without --issuer it
+    is looked for in the file of the certificate.
 
-    Example: mustaple judge staple.der --cert chain.pem --issuer ca.pem --at 2026-06-01
+    Example: mustaple judge staple.der --cert chain.pem --issuer ca.pem
     """
     from certtools.chain import Link, name_of, signed_by
     from mustaple.cli.common import (
@@ -43,6 +46,7 @@ def judge(
         parse_time,
         print_json,
         read_certificate,
+        read_certificates,
         read_file,
     )
     from mustaple.core.ocsp import judge as judge_response
@@ -50,7 +54,10 @@ def judge(
     from mustaple.core.verdict import Code, Judgement, Reason, Source, Status
 
     moment = parse_time(at)
-    link = Link(read_certificate(cert), read_certificate(issuer, "issuer certificate"))
+    subject = read_certificate(cert)
+    where = issuer if issuer is not None else cert
+    candidates = read_certificates(where, "issuer certificate")
+    link = Link(subject, next((each for each in candidates if signed_by(subject, each)), candidates[0]))
     rules = Rules(
         skew=parse_duration(skew),
         max_age=parse_duration(max_age),
@@ -62,7 +69,7 @@ def judge(
     data = read_file(response, "OCSP response", allow_empty=True)
     judgement = judge_response(data, link, moment, rules, source=Source.OCSP, origin=str(response))
     if not signed_by(link.subject, link.issuer):
-        said = f"{name_of(link.issuer)} ({issuer}) did not sign {name_of(link.subject)} ({cert})"
+        said = f"{name_of(link.issuer)} ({where}) did not sign {name_of(link.subject)} ({cert})"
         reasons = (Reason(Code.PATH_INVALID, said), *judgement.reasons)
         judgement = Judgement(Status.UNUSABLE, Source.OCSP, str(response), link.fingerprint, reasons)
     if json:

@@ -30,7 +30,7 @@ def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
 
     wide = width >= _WIDE
     presets = list(dict.fromkeys(cell.preset for cell in cells))
-    table = Table(box=None, padding=(0, 1, 0, 0), title="Client policies, against real servers", title_justify="left")
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=not wide)
     for preset in presets:
         table.add_column(preset, no_wrap=True)
@@ -44,7 +44,8 @@ def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
             row = [_cell_text(found[case.name, preset], wide=wide) for preset in presets]
             table.add_row(case.title if wide else case.name, *row)
     legend = "ATTACK: it succeeded, accepted while revoked. OUTAGE: a false one, refused while good."
-    return Group(table, Text(legend, style="dim"), Text(), _summary(cells, presets))
+    title = Text("Client policies, against real servers", style="italic")
+    return Group(title, table, Text(legend, style="dim"), Text(), _summary(cells, presets))
 
 
 def _cell_text(cell: Cell, *, wide: bool) -> Text:
