@@ -84,6 +84,19 @@ def staple(chain: Chain, intermediate: Authority) -> bytes:
     return good(chain.links[0], intermediate, AT)
 
 
+@pytest.fixture(scope="session")
+def honest(chain: Chain, intermediate: Authority, root: Authority) -> tuple[bytes, bytes]:
+    """A good response for the leaf and one for its CA."""
+    return good(chain.links[0], intermediate, AT), good(chain.links[1], root, AT)
+
+
+@pytest.fixture(scope="session")
+def above(chain: Chain, root: Authority, rogue: Authority) -> Scene:
+    """The intermediate on trial at AT."""
+    sibling = root.intermediate("another CA").as_chain().links[0]
+    return Scene(link=chain.links[1], issuer=root, other=sibling, rogue=rogue, at=AT)
+
+
 @pytest.fixture
 def ca_folder(tmp_path: Path) -> Path:
     """Where `ca_dir` is made: the folder `ca` in what stands for `mustaple issue --out d`."""

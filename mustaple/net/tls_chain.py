@@ -7,24 +7,14 @@ anything answers the server's flight. For probes and tests: see `tls_rfc6961` on
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any
 
-from mustaple.core import wire
-from mustaple.core.errors import Alert, InputError, NetworkError, RefusedError, WireError
-from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Flight, read_messages
-from mustaple.core.verdict import Code, Reason
-from mustaple.net.tls_errors import explain
-from mustaple.net.tls_judge import NO_CHAIN, HandshakeJudge, wire_reason
-from mustaple.net.tls_path import Shown, show
+from mustaple.core.errors import InputError, NetworkError, RefusedError
+from mustaple.core.flight import MAX_FLIGHT_BYTES
+from mustaple.net.chain_judge import ChainJudge
 from mustaple.net.tls_rfc6961 import ClientEnd
 from mustaple.net.tlslite_ng import (
-    NAMES,
-    TLS12,
-    AlertDescription,
-    HandshakeError,
-    HandshakeType,
     TLSAbruptCloseError,
     TLSLocalAlert,
     TLSRemoteAlert,
@@ -34,7 +24,7 @@ from mustaple.net.tlslite_ng import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from certtools.chain import Link
@@ -43,103 +33,8 @@ if TYPE_CHECKING:
     from mustaple.net.service_name import ServiceName
     from mustaple.net.tls_context import ClientContext, Identity
 
-ENGINE: Final = "rfc6961"
 
-
-class ChainJudge(HandshakeJudge):
-    """Judges one handshake of the stapling engine. OpenSSL verifies the path, as it does for its own handshakes."""
-
-    engine: ClassVar[str] = ENGINE
-
-    def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
-        super().__init__(context, name, policy, at)
-        both = frozenset({wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2})
-        self.offered = both if policy.asks_for_staples else frozenset()
-        self._shown = Shown(())
-        self._version = TLS12
-        self._wire_alert: int | None = None
-
-    def on_message(self, message: bytes, version: tuple[int, int]) -> None:
-        """Keep what the flight is read from, and verify the path as soon as its certificates are there."""
-        if not self.capture(message):
-            raise HandshakeError("the server's flight is too long", Alert.HANDSHAKE_FAILURE)
-        if message[0] == HandshakeType.certificate:
-            self._version = version
-            with self._keeping_problems():
-                self._on_certificates(message[4:])
-
-    def _on_certificates(self, body: bytes) -> None:
-        try:
-            certificates = self._certificates(body)
-        except WireError as error:
-            self._refuse(wire_reason(error))
-            raise HandshakeError(str(error), error.alert) from None
-        self._shown = show(certificates, self._context, self)
-        if self._shown.error is not None:
-            raise HandshakeError(explain(self._shown.error), self._shown.alert or Alert.BAD_CERTIFICATE)
-
-    def _certificates(self, body: bytes) -> tuple[bytes, ...]:
-        if self._version == TLS12:
-            return wire.decode_certificate_tls12(body)
-        return tuple(entry.certificate for entry in wire.decode_certificate_tls13(body, self._asked_in_entries))
-
-    @property
-    def _asked_in_entries(self) -> frozenset[int]:
-        """Extension 17 asks for nothing in TLS 1.3 (RFC 9846 §4.5.1.1)."""
-        return self.offered - {wire.STATUS_REQUEST_V2}
-
-    def on_flight(self) -> None:
-        """Judge and decide, with nothing sent in answer to the flight."""
-        with self._keeping_problems():
-            if self._policy.asks_for_staples:
-                self._judge(self._shown.verified, NAMES[self._version])
-            else:
-                self._decide_unasked(self._shown.verified, NAMES[self._version])
-        verdict = self.verdict
-        if verdict is not None and self.refused:
-            raise HandshakeError(verdict.headline, self._wire_alert or verdict.all_reasons[0].alert)
-
-    def ended(self) -> None:
-        """The handshake is completed; without a decision it showed no certificates, and is refused."""
-        if self.verdict is None:
-            self._refuse(NO_CHAIN)
-
-    def broken(self) -> None:
-        """The handshake failed: keep a refusal, drop any other verdict, and see whether a staple's carriage did it."""
-        if self.refused:
-            return
-        self.verdict = None
-        try:
-            self._flight()
-        except CarriageError as fault:
-            self._refuse(wire_reason(fault))
-        except WireError:
-            return  # the handshake did not come so far
-
-    def too_long(self) -> None:
-        """Refuse a server that sends without end."""
-        self._refuse(Reason(Code.WIRE, f"the server's flight is longer than {MAX_FLIGHT_BYTES} bytes"))
-
-    def _flight(self) -> Flight:
-        try:
-            return read_messages(b"".join(self._captured), offered=self._asked_in_entries)
-        except WireError as error:
-            self._wire_alert = error.alert
-            raise
-
-    @contextmanager
-    def _keeping_problems(self) -> Iterator[None]:
-        """A fault of our own must not look like one of the server's: whoever drives the handshake raises it."""
-        try:
-            yield
-        except HandshakeError:
-            raise
-        except Exception as problem:
-            self.problem = problem
-            raise HandshakeError("an error of the client's own", AlertDescription.internal_error) from problem
-
-
-class _Pipe:
+class Pipe:
     """A socket in memory, as tlslite-ng uses sockets: bytes wait in both directions."""
 
     def __init__(self) -> None:
@@ -148,6 +43,7 @@ class _Pipe:
         self.ended = False
 
     def recv(self, limit: int) -> bytes:
+        """At most `limit` bytes that have come; empty at the end. Raises BlockingIOError where there are none yet."""
         if not self.incoming and not self.ended:
             raise BlockingIOError(errno.EAGAIN, "nothing has come yet")
         taken = bytes(self.incoming[:limit])
@@ -155,10 +51,12 @@ class _Pipe:
         return taken
 
     def send(self, data: bytes) -> int:
+        """Keep all of it."""
         self.outgoing += data
         return len(data)
 
     def sendall(self, data: bytes) -> None:
+        """Keep all of it."""
         self.outgoing += data
 
     def close(self) -> None:
@@ -185,7 +83,7 @@ class ChainClientTLS:
     ) -> None:
         self.done = False
         self._judge = ChainJudge(context, name, policy, at)
-        self._pipe = _Pipe()
+        self._pipe = Pipe()
         self._received = 0
         self._plain = b""
         self._reading: Any = None

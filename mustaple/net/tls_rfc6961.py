@@ -40,6 +40,10 @@ _NOT_OFFERED: Final = frozenset(
     {ExtensionType.session_ticket, ExtensionType.psk_key_exchange_modes, ExtensionType.post_handshake_auth}
 )
 
+_HELLO_REQUEST: Final = bytes(4)
+_WARNING: Final = b"\x01"
+_CLOSING: Final = (b"\x00", b"\x5a")  # close_notify and user_canceled
+
 
 class ServerEnd(End):
     """The server's end of one connection, which staples what `give` gives, as far as the client asks for it.
@@ -72,7 +76,10 @@ class ServerEnd(End):
         """Read the offer; the staples are asked for here, once, and only by a client that wants any."""
         self.protocol = NAMES[version]
         self.server_name = bytes(hello.server_name).decode("ascii", "replace") or None
-        self.offer = read_offer({each.extType: bytes(each.extData) for each in hello.extensions or ()})
+        extensions = {each.extType: bytes(each.extData) for each in hello.extensions or ()}
+        if len(extensions) < len(hello.extensions or ()):
+            raise WireError("The ClientHello holds an extension twice.", Alert.ILLEGAL_PARAMETER)
+        self.offer = read_offer(extensions)
         staples = tuple(self._give()) if self.offer.extensions else ()
         if version == TLS12:
             self.answer = answer_tls12(self.offer, staples)
@@ -169,15 +176,26 @@ class ClientEnd(End):
 
     def _getNextRecord(self) -> Iterator[Any]:  # noqa: N802
         for result in super()._getNextRecord():
-            if isinstance(result, tuple) and result[0].type == ContentType.handshake and not self._heard:
-                message = bytes(result[1].bytes)
-                self._show(message)
-                status_in_place = self._previous == HandshakeType.certificate and self.version == TLS12
-                self._previous = message[0]
-                if message[0] == HandshakeType.certificate_status and status_in_place:
-                    self._handshake_hash.update(message)
-                    continue
+            if isinstance(result, tuple) and not self._heard and self._takes(result[0].type, bytes(result[1].bytes)):
+                continue
             yield result
+
+    def _takes(self, kind: int, content: bytes) -> bool:
+        """Look at what comes within the handshake; True where tlslite-ng is not to see it."""
+        if kind == ContentType.alert:
+            # A warning such as unrecognized_name (RFC 6066 §3) ends no handshake, and tlslite-ng thinks that it does.
+            return self.version <= TLS12 and content[:1] == _WARNING and content[1:] not in _CLOSING
+        if kind != ContentType.handshake:
+            return False
+        if content == _HELLO_REQUEST and self.version <= TLS12:
+            return True  # to be passed over, and no part of what is hashed (RFC 5246 §7.4.1.1)
+        self._show(content)
+        previous, self._previous = self._previous, content[0]
+        in_place = previous == HandshakeType.certificate and self.version == TLS12
+        if content[0] == HandshakeType.certificate_status and in_place:
+            self._handshake_hash.update(content)
+            return True
+        return False
 
     def _show(self, message: bytes) -> None:
         if message[0] == HandshakeType.encrypted_extensions:
