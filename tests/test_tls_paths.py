@@ -190,7 +190,6 @@ def _staples(path: Path, certificates: tuple[x509.Certificate, ...]) -> list[byt
     return found
 
 
-@pytest.mark.requirement("RFC6961-2.2-7")
 @both_versions
 @pytest.mark.parametrize("make", PATHS.values(), ids=PATHS)
 def test_both_engines_say_the_same_of_a_path(make: Callable[[], Path], version: str) -> None:

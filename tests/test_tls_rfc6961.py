@@ -223,6 +223,7 @@ def test_bytes_that_come_one_by_one_come_to_the_same(
 # --- what the client sends
 
 
+@pytest.mark.requirement("RFC9846-2.2-1")
 @both_versions
 def test_no_session_is_ever_asked_for(clients: ChainClients, leaf: Issued, honest: Pair, version: str) -> None:
     seen: list[set[int]] = []
