@@ -9,61 +9,45 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
-_END: Final = b"e"
-_REFRESH: Final = b"r"
-_MEANINGS: Final = {"SIGINT": _END, "SIGTERM": _END, "SIGHUP": _REFRESH}  # SIGHUP is not everywhere
+_REFRESH: Final = getattr(signal, "SIGHUP", None)  # not everywhere
+_TAKEN: Final = (signal.SIGINT, signal.SIGTERM, *((_REFRESH,) if _REFRESH is not None else ()))
 
 
 class Orders:
-    """What signals order, in the order they came.
-
-    Through a pipe: a signal's handler interrupts anything, and may take no lock that is held where it does.
-    """
+    """What signals order, in the order they came: a pipe of their numbers."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
 
     def end(self) -> None:
-        """Order the end, from any thread or handler."""
-        self._give(_END)
-
-    def refresh(self) -> None:
-        """Order a refresh, from any thread or handler."""
-        self._give(_REFRESH)
-
-    def _give(self, order: bytes) -> None:
+        """Order the end, from any thread."""
         with suppress(OSError):  # a full pipe holds orders enough
-            os.write(self._writing, order)
+            os.write(self._writing, bytes([signal.SIGTERM]))
 
     def wait(self, refresh: Callable[[], None] | None = None) -> None:
         """Return when the end is ordered; call `refresh` at each order of one, which ends where nothing can be."""
-        while os.read(self._reading, 1) != _END and refresh is not None:
+        while os.read(self._reading, 1) == bytes([_REFRESH or 0]) and refresh is not None:
             refresh()
 
 
 @contextmanager
 def taking_orders() -> Iterator[Orders]:
-    """Take the signals from here on as orders, instead of being ended by them."""
+    """Take the signals from here on as orders, instead of being ended by them. For the main thread alone.
+
+    The interpreter itself writes each signal's number into the pipe as it comes. A handler in Python would run only
+    after the call it interrupts, and that call, if it began a moment later, is the one that waits for it.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    orders = Orders(reading, writing)
-    calls = {_END: orders.end, _REFRESH: orders.refresh}
-
-    def handler(order: bytes) -> Callable[[int, FrameType | None], None]:
-        return lambda _number, _frame: calls[order]()
-
-    before = {
-        number: signal.signal(number, handler(order))
-        for name, order in _MEANINGS.items()
-        if (number := getattr(signal, name, None)) is not None
-    }
+    woken = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda _number, _frame: None) for number in _TAKEN}
     try:
-        yield orders
+        yield Orders(reading, writing)
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+        signal.set_wakeup_fd(woken)
         os.close(reading)
         os.close(writing)
