@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "revoke",
     "inspect",
     "responder",
+    "fetch",
     "judge",
     "serve",
     "check",
