@@ -42,7 +42,8 @@ _NOT_OFFERED: Final = frozenset(
 
 _HELLO_REQUEST: Final = bytes(4)
 _WARNING: Final = b"\x01"
-_CLOSING: Final = (b"\x00", b"\x5a")  # close_notify and user_canceled
+_USER_CANCELED: Final = b"\x5a"
+_CLOSING: Final = (b"\x00", _USER_CANCELED)  # the other is close_notify
 
 
 class ServerEnd(End):
@@ -176,9 +177,15 @@ class ClientEnd(End):
 
     def _getNextRecord(self) -> Iterator[Any]:  # noqa: N802
         for result in super()._getNextRecord():
-            if isinstance(result, tuple) and not self._heard and self._takes(result[0].type, bytes(result[1].bytes)):
+            if isinstance(result, tuple) and self._passes_over(result[0].type, bytes(result[1].bytes)):
                 continue
             yield result
+
+    def _passes_over(self, kind: int, content: bytes) -> bool:
+        if self._heard:
+            # It tells of the close_notify behind it, as JSSE's goodbye in TLS 1.3 has it (RFC 9846 §6.1).
+            return kind == ContentType.alert and content == _WARNING + _USER_CANCELED
+        return self._takes(kind, content)
 
     def _takes(self, kind: int, content: bytes) -> bool:
         """Look at what comes within the handshake; True where tlslite-ng is not to see it."""
