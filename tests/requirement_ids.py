@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # RFC, section, and a running number: RFC6960-4.2.2.2-1, RFC6960-A.1-2.
 ID = re.compile(r"RFC(?P<rfc>\d{4})-(?P<section>(?:[A-Z]|\d+)(?:\.\d+)*)-\d+")
 HEADING = re.compile(r"^### (?P<id>\S+)\n+(?P<body>.*?)(?=^#{1,3} |\Z)", re.MULTILINE | re.DOTALL)
-KEPT_BY = re.compile(r"^Kept by: (?P<names>`[\w.]+`(?:, `[\w.]+`)*)$", re.MULTILINE)
+KEPT_BY = re.compile(r"^Kept by:\s+(?P<names>`[\w.]+`(?:,\s+`[\w.]+`)*)$", re.MULTILINE)
 
 
 class Requirement(NamedTuple):
