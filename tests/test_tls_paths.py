@@ -11,7 +11,7 @@ import pytest
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from stapling_ends import ChainServer, both_versions, shake
@@ -82,12 +82,19 @@ def _certificate(
     return Issued(certificate, (certificate, *parent.path), key)
 
 
-def _signed_with_sha1(issued: Issued, parent: Authority) -> Issued:
+def _signed_again(issued: Issued, parent: Authority, algorithm: HashAlgorithm, version: int = 2) -> bytes:
+    """The same certificate with another signature, or of another version: 2 is X.509 version 3."""
     raw = asn1_x509.Certificate.load(issued.certificate.public_bytes(Encoding.DER))
-    identifier, _ = sign_bytes(b"", parent.key, SHA1())
-    raw["tbs_certificate"]["signature"] = raw["signature_algorithm"] = identifier
-    raw["signature_value"] = sign_bytes(raw["tbs_certificate"].dump(force=True), parent.key, SHA1())[1]
-    certificate = x509.load_der_x509_certificate(raw.dump(force=True))
+    content = raw["tbs_certificate"]
+    content["signature"] = raw["signature_algorithm"] = sign_bytes(b"", parent.key, algorithm)[0]
+    signed = content.dump(force=True).replace(bytes.fromhex("a003 0201 02"), bytes([0xA0, 3, 2, 1, version]), 1)
+    raw["tbs_certificate"] = asn1_x509.TbsCertificate.load(signed)
+    raw["signature_value"] = sign_bytes(signed, parent.key, algorithm)[1]
+    return raw.dump()
+
+
+def _signed_with_sha1(issued: Issued, parent: Authority) -> Issued:
+    certificate = x509.load_der_x509_certificate(_signed_again(issued, parent, SHA1()))
     return Issued(certificate, (certificate, *parent.path), issued.key)
 
 
@@ -213,3 +220,22 @@ def test_both_engines_say_the_same_of_a_path(make: Callable[[], Path], version: 
             assert server.alert == path.alert
         assert server.completed is (path.reason is None)
     assert seen[0] == seen[1]
+
+
+@both_versions
+@pytest.mark.parametrize("place", [0, 1], ids=["leaf", "CA"])
+def test_both_engines_refuse_a_certificate_that_only_openssl_can_load(version: str, place: int) -> None:
+    upper = Issued(CA.certificate, CA.path, CA.key)
+    leaf = CA.leaf(["localhost"])
+    shown = [each.public_bytes(Encoding.DER) for each in leaf.chain[:-1]]
+    shown[place] = _signed_again((leaf, upper)[place], (CA, ROOT)[place], SHA256(), version=3)
+    context = ClientContext([ROOT.certificate], at=AT, maximum=version)
+    policy, name = preset("soft-fail"), service_name("localhost")
+    for client in (ClientTLS(context, name, policy, AT), ChainClientTLS(context, name, policy, AT, maximum=version)):
+        server = ChainServer(leaf, version=version)
+        server.tls._credentials.certificates = tuple(shown)
+        shake(client, server)
+        assert client.verdict is not None
+        assert [reason.code for reason in client.verdict.all_reasons] == [Code.PATH_INVALID]
+        assert "cannot be read" in client.verdict.headline
+        assert not server.completed

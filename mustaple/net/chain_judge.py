@@ -53,7 +53,11 @@ class ChainJudge(HandshakeJudge):
         except WireError as error:
             self._refuse(wire_reason(error))
             raise HandshakeError(str(error), error.alert) from None
-        self._shown = show(certificates, self._context, self)
+        try:
+            self._shown = show(certificates, self._context, self)
+        except WireError as unreadable:
+            self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
+            raise HandshakeError(str(unreadable), unreadable.alert) from None
         if self._shown.error is not None:
             raise HandshakeError(explain(self._shown.error), self._shown.alert or Alert.BAD_CERTIFICATE)
 

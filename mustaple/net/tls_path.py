@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from OpenSSL import SSL
 
 from mustaple.core.wire import encode_certificate_tls12, encode_extensions, vector
+from mustaple.net.tls_errors import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,8 @@ class Shown(NamedTuple):
 def show(certificates: Sequence[bytes], context: ClientContext, observer: Observer) -> Shown:
     """Show these certificates (DER, leaf first, as a server sent them) to OpenSSL.
 
-    `observer` is told of each step of the path, and may refuse it, as in every handshake of this context.
+    `observer` is told of each step of the path, and may refuse it, as in every handshake of this context. Raises
+    WireError for a certificate of the path that OpenSSL takes and `cryptography` cannot parse.
     """
     client = SSL.Connection(context.openssl)
     client.set_app_data(observer)
@@ -54,7 +56,8 @@ def show(certificates: Sequence[bytes], context: ClientContext, observer: Observ
     try:
         client.do_handshake()
     except SSL.WantReadError:
-        return Shown(tuple(client.get_verified_chain(as_cryptography=True) or ()))
+        verified = readable(lambda: client.get_verified_chain(as_cryptography=True))
+        return Shown(tuple(verified or ()))
     except SSL.Error as error:
         said = _waiting(client)
         return Shown((), error, said[-1] if said[:1] == bytes([_ALERT]) else None)
