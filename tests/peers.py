@@ -1,4 +1,4 @@
-"""What to do about a test that runs somebody else's program where that program is missing: skip it, or fail in CI.
+"""What to do about a test that needs somebody else's program or library where that is missing: skip it, or fail in CI.
 
 Used from conftest.py: `from peers import pytest_runtest_setup`.
 """
@@ -7,17 +7,52 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Set by .ci/run, which installs the programs: a peer that is not there is then a failure and never a silent skip.
 REQUIRE = "MUSTAPLE_REQUIRE_PEERS"
 
+JARS: Final = Path("/usr/share/java")  # where Debian puts the jars of its Java libraries
+HEADERS: Final = Path("/usr/include")
+
+
+@cache
+def namespace() -> tuple[str, ...] | None:
+    """The command before a command that is to have a network of its own with nothing in it; None where it may not.
+
+    Root may have one; others may where the system lets them be root in a user namespace.
+    """
+    for command in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
+        try:
+            subprocess.run([*command, "true"], check=True, capture_output=True, timeout=30)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return command
+    return None
+
+
+# What is no program on the PATH, by the name that markers use, and how to see that it is there.
+OTHERS: Final[dict[str, Callable[[], object]]] = {
+    "libwolfssl": (HEADERS / "wolfssl" / "ssl.h").exists,
+    "bctls.jar": (JARS / "bctls.jar").exists,
+    "bcutil.jar": (JARS / "bcutil.jar").exists,
+    "bcprov.jar": (JARS / "bcprov.jar").exists,
+    "network namespace": namespace,
+}
+
 
 def missing_peers(item: pytest.Item) -> list[str]:
-    """The programs that the test's `peer` markers name and that are not on the PATH."""
-    named = [program for marker in item.iter_markers("peer") for program in marker.args]
-    return [program for program in named if shutil.which(program) is None]
+    """The programs and libraries that the test's `peer` markers name and that are not here."""
+    named = [peer for marker in item.iter_markers("peer") for peer in marker.args]
+    return [peer for peer in named if not OTHERS.get(peer, lambda name=peer: shutil.which(name))()]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -25,7 +60,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = missing_peers(item)
     if not missing:
         return
-    said = f"not installed here: {', '.join(missing)}"
+    said = f"not to be had here: {', '.join(missing)}"
     if os.environ.get(REQUIRE) == "1":
         pytest.fail(f"{said}, and {REQUIRE}=1 asks for it", pytrace=False)
     pytest.skip(said)
