@@ -238,15 +238,16 @@ def test_who_has_the_answer_is_told_so_and_who_has_another_gets_it(home: House) 
     assert response.headers["ETag"] != etag
 
 
+@pytest.mark.requirement("RFC9919-7.2-3")
 def test_posts_and_nonces_and_errors_are_kept_by_nobody(home: House) -> None:
     nonce = "/" + quote(base64.b64encode(ocsp_request(home.link, nonce=b"n")).decode(), safe="")
-    for response in (
-        home.ask("POST", "/", ocsp_request(home.link), Content_Type="application/ocsp-request"),
-        home.ask("GET", nonce),
-        home.ask("GET", "/" + base64.b64encode(b"garbage").decode()),
+    for response, said in (
+        (home.ask("POST", "/", ocsp_request(home.link), Content_Type="application/ocsp-request"), "private, max-age=0"),
+        (home.ask("GET", nonce), "private, max-age=0"),
+        (home.ask("GET", "/" + base64.b64encode(b"garbage").decode()), "no-store"),
     ):
         assert response.status == 200
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == said
         assert not {"ETag", "Expires", "Last-Modified"} & set(response.headers)
 
 
