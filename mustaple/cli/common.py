@@ -25,9 +25,9 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 
 def complain(message: str) -> None:
-    """One line on stderr, whatever the message holds."""
+    """One line on stderr, whatever the message holds, and whole whatever other threads say."""
     line = " ".join(message.split())
-    print(f"mustaple: {line}", file=sys.stderr)
+    print(f"mustaple: {line}\n", end="", file=sys.stderr)
 
 
 def read_file(path: Path, what: str, *, allow_empty: bool = False) -> bytes:

@@ -1,22 +1,29 @@
-"""`mustaple serve`: a TLS server that staples the leaf."""
+"""`mustaple serve`: a TLS server that staples for the leaf, or for every certificate of its chain."""
 
 from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
     from certtools.chain import Chain, Link
     from certtools.keys import PrivateKey
+    from mustaple.net.chain_keeper import ChainKeeper
     from mustaple.net.keeper import StapleKeeper
-    from mustaple.net.server import ConnectionRecord
+    from mustaple.net.server import ConnectionRecord, StaplingServer
+    from mustaple.net.stapling_server import ChainStaplingServer
 
 app = typer.Typer(add_completion=False)
 
-_WORDS = ("leaf", "none")
+_FETCHED: Final = ("leaf", "chain")
+_WORDS: Final = (*_FETCHED, "none")
 
 
 class Version(enum.StrEnum):
@@ -31,25 +38,31 @@ def serve(
     directory: Annotated[Path, typer.Argument(help="The folder that `mustaple issue` made: chain.pem and key.pem.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8443,
     staple: Annotated[
-        str, typer.Option("--staple", help="leaf: fetched from the URL in the leaf; none; or a file of DER.")
+        str,
+        typer.Option(
+            "--staple",
+            metavar="leaf|chain|none|FILE",
+            help="The leaf's, or one for every certificate below the root, fetched; none; or a file of DER.",
+        ),
     ] = "leaf",
     tls: Annotated[Version | None, typer.Option("--tls", help="Only this version; default both.")] = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines can reach.")] = False,
 ) -> None:
-    """Serve a small page over TLS with a staple for the leaf, until SIGINT or SIGTERM.
+    """Serve a small page over TLS with a staple for the leaf, or for every certificate, until SIGINT or SIGTERM.
 
-    The staple is fetched anew at half of its life, and at once on SIGHUP. What is stapled is said on stderr, and so
-    is every client that ends the handshake.
+    A staple is fetched anew at half of its life, and at once on SIGHUP. What is stapled is said on stderr, and so
+    is every client that ends the handshake. With `--staple chain` the TLS is tlslite-ng's, for tests and probes:
+    ocsp_multi in TLS 1.2 (RFC 6961), and in TLS 1.3 a staple with each certificate.
 
-    Example: mustaple serve d --port 8443
+    Example: mustaple serve d --staple chain --tls 1.2
     """
     import sys
     from contextlib import ExitStack
 
     from mustaple.cli.common import complain, read_chain
     from mustaple.cli.running import taking_orders
-    from mustaple.net.server import Ended, StaplingServer
+    from mustaple.net.tls_session import Ended
 
     def seen(record: ConnectionRecord) -> None:
         if record.ended in {Ended.REFUSED, Ended.FAILED}:
@@ -59,11 +72,15 @@ def serve(
         orders = stack.enter_context(taking_orders())
         chain = read_chain(directory / "chain.pem", "certificate chain")
         key = _read_key(directory / "key.pem")
+        if staple == "chain":
+            chain = _up_to_root(directory, chain)
+        given = None if staple in _WORDS else _read_staple(Path(staple), directory, chain)
+        keeper = _keeper(directory, chain, whole=staple == "chain") if staple in _FETCHED else None
         # The port is taken here; who connects while the first staple is still being fetched waits for it.
-        server = StaplingServer(
-            chain.certificates[:-1] if chain.complete and chain.links else chain.certificates,
+        server = _server(
+            [link.subject for link in chain.links] if staple == "chain" else _below_root(chain),
             key,
-            None if staple in _WORDS else _read_staple(Path(staple), directory, chain),
+            given if keeper is None else keeper,
             host=host,
             port=port,
             expose=expose,
@@ -72,37 +89,83 @@ def serve(
             on_event=seen,
         )
         stack.callback(server.close)
-        keeper = None
-        if staple == "leaf":
-            keeper = stack.enter_context(_keeper(directory, chain))
+        if keeper is not None:
+            stack.callback(keeper.close)
             keeper.start()
-            server.staple = keeper.staple
         server.start()
         typer.echo(f"TLS at {server.url} (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
         orders.wait(keeper.refresh if keeper is not None else None)
 
 
-def _keeper(directory: Path, chain: Chain) -> StapleKeeper:
+def _server(
+    certificates: Sequence[x509.Certificate],
+    key: PrivateKey,
+    staple: ChainKeeper | StapleKeeper | bytes | None,
+    **options: Any,
+) -> ChainStaplingServer | StaplingServer:
+    """OpenSSL's server staples for the leaf alone; the stapling engine's for every certificate."""
+    from mustaple.net.chain_keeper import ChainKeeper
+    from mustaple.net.keeper import StapleKeeper
+
+    if isinstance(staple, ChainKeeper):
+        from mustaple.net.stapling_server import ChainStaplingServer
+
+        return ChainStaplingServer(certificates, key, staple.staples, **options)
+    from mustaple.net.server import StaplingServer
+
+    return StaplingServer(certificates, key, staple.staple if isinstance(staple, StapleKeeper) else staple, **options)
+
+
+def _keeper(directory: Path, chain: Chain, *, whole: bool) -> ChainKeeper | StapleKeeper:
     from mustaple.cli.common import complain
     from mustaple.core.errors import InputError
+    from mustaple.net.chain_keeper import ChainKeeper
     from mustaple.net.fetch import ocsp_urls
     from mustaple.net.keeper import StapleKeeper
 
-    if not ocsp_urls(chain.leaf):
-        raise InputError("the leaf names no OCSP URL to fetch a staple from; use --staple none, or a file")
-    return StapleKeeper(_leaf_link(directory, chain), on_change=complain)
+    links = chain.links if whole else (_leaf_link(directory, chain),)
+    if not any(ocsp_urls(link.subject) for link in links):
+        who = "no certificate of the chain names an" if whole else "the leaf names no"
+        raise InputError(f"{who} OCSP URL to fetch a staple from; use --staple none, or a file")
+    return ChainKeeper(links, on_change=complain) if whole else StapleKeeper(links[0], on_change=complain)
+
+
+def _below_root(chain: Chain) -> tuple[x509.Certificate, ...]:
+    """What is sent: a root that is there is not, by custom, unless there is nothing else."""
+    return chain.certificates[:-1] if chain.complete and chain.links else chain.certificates
 
 
 def _leaf_link(directory: Path, chain: Chain) -> Link:
     """The leaf and its issuer, which is the root where chain.pem holds the leaf alone."""
-    from certtools.chain import build_chain
-    from mustaple.cli.common import read_chain
+    return (chain if chain.links else _up_to_root(directory, chain)).links[0]
 
-    if not chain.links:
-        root = read_chain(directory / "root.pem", "root certificate")
-        chain = build_chain([chain.leaf, *root.certificates], leaf=chain.leaf)
-    return chain.links[0]
+
+def _up_to_root(directory: Path, chain: Chain) -> Chain:
+    """The chain with the root above it, which is not sent: only with it can anybody ask for the status of its top."""
+    from certtools.chain import ChainError, build_chain
+    from mustaple.core.errors import InputError
+
+    if chain.complete and chain.links:
+        return chain
+    roots = [each for each in _roots(directory) if each not in chain.certificates]
+    try:
+        return build_chain(chain.certificates, leaf=chain.leaf, anchors=roots, complete=True)
+    except ChainError as error:
+        raise InputError(f"{directory}: {error}") from error
+
+
+def _roots(directory: Path) -> list[x509.Certificate]:
+    """The certificates of root.pem, or where there is none those of the CA directory."""
+    from mustaple.cli.common import read_certificates
+
+    file = directory / "root.pem"
+    if file.exists() or not (directory / "ca").is_dir():
+        return read_certificates(file, "root certificate")
+    from certtools.ca_dir import CaDir
+
+    with CaDir.open(directory) as ca:
+        return [authority.certificate for authority in ca.issuers()]
 
 
 def _read_staple(path: Path, directory: Path, chain: Chain) -> bytes:

@@ -74,7 +74,15 @@ class StapleKeeper:
 
     def start(self, patience: float = FIRST_PATIENCE) -> bool:
         """Begin, and wait at most `patience` seconds for the first staple. Whether there is one."""
+        self.begin()
+        return self.wait(patience)
+
+    def begin(self) -> None:
+        """Begin, without waiting for anything."""
         self._thread.start()
+
+    def wait(self, patience: float) -> bool:
+        """Wait at most `patience` seconds for the first staple. Whether there is one."""
         with self._tried:
             return self._tried.wait_for(lambda: self._held is not None, patience)
 
@@ -83,10 +91,14 @@ class StapleKeeper:
         self._asked = True
         self._wake.set()
 
-    def close(self) -> None:
-        """Stop; a fetch under way is left to its timeout."""
+    def stop(self) -> None:
+        """Stop, without waiting for a fetch under way."""
         self._stopping = True
         self._wake.set()
+
+    def close(self) -> None:
+        """Stop; a fetch under way is left to its timeout."""
+        self.stop()
         if self._thread.is_alive():
             self._thread.join(FETCH_TIMEOUT + 1)
 
