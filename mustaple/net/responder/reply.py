@@ -135,8 +135,8 @@ class Kept:
 
     def _cache_headers(self, at: datetime) -> list[tuple[bytes, bytes]]:
         if not self._caching or self.reply.keep_until is None:
-            # An authoritative answer must not say no-store or no-cache, an error should (RFC 9919 §7.2): one that answers
-            # a POST or a nonce is for whoever asked, and is stale at once.
+            # An authoritative answer must not say no-store or no-cache, an error should (RFC 9919 §7.2): an answer
+            # to a POST or a nonce is for whoever asked, and is stale at once.
             authoritative = self.reply.this_update is not None
             return [(b"cache-control", b"private, max-age=0" if authoritative else b"no-store")]
         # A cache is to come back when this responder signs anew, well before nextUpdate.
