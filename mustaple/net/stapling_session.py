@@ -121,7 +121,12 @@ class Session:
             record.error = f"{type(error).__name__}: {error}"
 
     def linger(self) -> None:
-        """Wait a little for the client to close its side, so that our last bytes reach it."""
+        """Wait a little for the client to close its side, so that our last bytes reach it.
+
+        One that was silent has had its time.
+        """
+        if self._record.ended is Ended.TIMED_OUT:
+            return
         deadline = Deadline(LINGER)
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
