@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,25 @@ def test_a_staple_past_its_time_is_dropped() -> None:
         while not sentences[-1].startswith("stapling nothing"):
             sentences.append(told.get(timeout=30))
         assert keeper.staple() is None
+
+
+def test_a_staple_past_its_time_is_not_given_while_a_fetch_hangs() -> None:
+    first, hangs, go_on = response(lives=3), threading.Event(), threading.Event()
+
+    def fetch(_: Link, **__: Any) -> Fetched:
+        if hangs.is_set():
+            go_on.wait(30)
+        hangs.set()
+        return Fetched(first, "http://responder.test/", "GET", 200, {}, 0.0)
+
+    with StapleKeeper(LINK, fetch=fetch) as keeper:
+        assert keeper.start(30)
+        keeper.refresh()
+        assert keeper.staple() == first
+        while keeper.staple() is not None:
+            hangs.wait()
+            time.sleep(0.05)  # nothing tells when a time is over but the time
+        go_on.set()
 
 
 def test_the_keeper_ends_while_it_waits_and_when_it_never_began() -> None:

@@ -134,22 +134,25 @@ class StapleKeeper:
         dies_at = found.dies_at
         if found.status not in AUTHENTIC or found.this_update is None or dies_at is None or dies_at <= at:
             why = "; ".join(reason.detail for reason in found.reasons) or "its time is over"
-            self._failed(f"{fetched.url} gave an answer that no client could use: {why}")
+            codes = " ".join(reason.code.value for reason in found.reasons)  # details change from second to second
+            self._failed(f"{fetched.url} gave an answer that no client could use: {why}", codes)
             return
         self._failures = 0
         self._held = Held(fetched.body, found, dies_at)
         self._due = next_refresh(found.this_update, dies_at, at)
         self._tell(f"stapling {found.status}, until {dies_at:%Y-%m-%d %H:%M:%S} UTC")
 
-    def _failed(self, why: str) -> None:
+    def _failed(self, why: str, topic: str | None = None) -> None:
         self._failures += 1
         held = "the staple before serves on" if self.staple() is not None else "stapling nothing"
-        self._tell(f"{held}: {why.rstrip('.')}; trying again")
+        self._tell(f"{held}: {why.rstrip('.')}; trying again", f"{held} {topic or why}")
 
-    def _tell(self, sentence: str) -> None:
-        if sentence != self._told and self._on_change is not None:
+    def _tell(self, sentence: str, topic: str | None = None) -> None:
+        """Say it, unless the last sentence was on the same topic."""
+        topic = topic or sentence
+        if topic != self._told and self._on_change is not None:
             self._on_change(sentence)
-        self._told = sentence
+        self._told = topic
 
     def __enter__(self) -> Self:
         return self
