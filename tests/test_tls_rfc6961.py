@@ -337,8 +337,9 @@ def test_in_tls_13_each_entry_is_stapled_where_5_asks_and_never_because_of_17(
         ([(5, b"\x01\0")], Alert.DECODE_ERROR),
         ([(17, b"\0\0")], Alert.DECODE_ERROR),
         ([JAVA, JAVA], Alert.ILLEGAL_PARAMETER),
+        ([(10, bytes.fromhex("0002 0017"))], Alert.ILLEGAL_PARAMETER),
     ],
-    ids=["5 cut short", "17 empty", "17 twice"],
+    ids=["5 cut short", "17 empty", "17 twice", "supported_groups twice"],
 )
 def test_a_malformed_offer_gets_its_alert(
     leaf: Issued, honest: Pair, version: str, asked: list[tuple[int, bytes]], alert: Alert

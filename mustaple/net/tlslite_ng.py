@@ -18,8 +18,8 @@ with warnings.catch_warnings():
         TLSAbruptCloseError,
         TLSAlert,
         TLSDecryptionFailed,
-        TLSError,
         TLSIllegalParameterException,
+        TLSInternalError,
         TLSLocalAlert,
         TLSRemoteAlert,
     )
@@ -56,9 +56,9 @@ __all__ = [
     "TLSAlert",
     "TLSConnection",
     "TLSDecryptionFailed",
-    "TLSError",
     "TLSExtension",
     "TLSIllegalParameterException",
+    "TLSInternalError",
     "TLSLocalAlert",
     "TLSRemoteAlert",
     "X509CertChain",
@@ -139,11 +139,12 @@ class End(TLSConnection):  # type: ignore[misc]  # tlslite-ng has no types
         """tlslite-ng answers most faults with an alert, and over some hostile bytes merely raises."""
         try:
             yield from handshaker
-        except (TLSAlert, TLSError, OSError):
+        except (TLSAlert, TLSAbruptCloseError, OSError):
             raise
         except (WireError, HandshakeError) as error:
             yield from self._sendError(error.alert, str(error))
-        except TLSIllegalParameterException as error:
+        except (TLSIllegalParameterException, TLSInternalError) as error:
+            # What it calls internal is a hello that contradicts itself, by an extension that stands twice for one.
             yield from self._sendError(AlertDescription.illegal_parameter, str(error))
         except TLSDecryptionFailed as error:
             yield from self._sendError(AlertDescription.decrypt_error, str(error))
