@@ -83,6 +83,16 @@ def test_what_is_due_is_asked_for_only_if_it_changed(here: World, clock: Clock) 
     assert [each.etag for each in found.staples] == [each.etag for each in first.staples]
 
 
+def test_304_need_not_repeat_the_etag(here: World, clock: Clock) -> None:
+    stored = kept(here.gather())
+    here.says["leaf"] = Told(b"", 304)
+    (leaf, _) = here.gather(stored=stored, force=True).staples
+    assert leaf.etag == stored.staples[leaf.fingerprint].etag is not None
+    here.says["leaf"] = Told(leaf.response)
+    (leaf, _) = here.gather(stored=stored, force=True).staples
+    assert leaf.etag is None
+
+
 def test_the_etag_of_one_address_means_nothing_at_another(here: World, clock: Clock) -> None:
     stored = kept(here.gather())
     here.asked.clear()
@@ -133,6 +143,7 @@ def test_of_two_good_ones_the_newer_is_kept(here: World, clock: Clock) -> None:
     here.says["leaf"] = old
     found = here.gather(stored=stored, force=True)
     assert found.responses[0] == stored.staples[here.leaf.fingerprint].response
+    assert found.gathered[0].how is How.NEWER
     assert found.outcome is Outcome.GOOD
     clock.move(HOUR)
     here.says.clear()

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from certtools.chain import Chain
 from certtools.forge import MUTATIONS, Scene
@@ -17,7 +19,7 @@ from mustaple.core.policy import Rules
 from mustaple.core.verdict import Source, Status
 from mustaple.core.wire import OCSP_MULTI, decode_certificate_status
 from mustaple.net.caching import LONGEST_WAIT
-from mustaple.net.manifest import MANIFEST
+from mustaple.net.manifest import MANIFEST, Manifest
 from mustaple.net.server_files import ServerFormat, server_files
 from mustaple.net.store import Staple, Store
 
@@ -266,7 +268,7 @@ TAMPERED: dict[str, dict[str, Any]] = {
     "nothing in it": {"staples": None, "retry_after": None, "servers": None},
     "other types": {"staples": {"a": 1}, "retry_after": [1], "servers": "nginx"},
     "entries that are none": {"staples": [1, None, {}, {"fingerprint": "00"}, {"fingerprint": "Z" * 64}]},
-    "times that are none": {"retry_after": {URL: "soon", "http://b/": 7, "http://c/": "2026-06-01"}},
+    "times that are none": {"retry_after": {URL: "soon", "http://b/": 7, "http://c/": "2026-06-01T18:00:00"}},
     "a time before time": {"retry_after": {URL: "0001-01-01T00:00:00+23:00"}},
     "a server nobody knows": {"servers": {"apache": "chain.pem", "nginx": 7}},
     "a name that is none": {"servers": {"haproxy": "a\0b", "nginx": "a/b"}},
@@ -285,6 +287,22 @@ def test_what_cannot_be_read_of_a_manifest_is_as_good_as_not_there(
     assert len(loaded.staples) == (0 if "staples" in change else 2)
     store.save(chain, loaded.staples.values(), at)
     assert document(store)["servers"] == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["fingerprint", "dies_at"]), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON, JSON, JSON, st.text())
+def test_no_document_is_too_odd(staples: Any, waits: Any, servers: Any, text: str) -> None:
+    found = Manifest.decode({"staples": staples, "retry_after": waits, "servers": servers})
+    again = Manifest.decode(json.loads(found.encode()))
+    assert (again.entries.keys(), again.formats) == (found.entries.keys(), found.formats)
+    named = Manifest.decode({"servers": {"haproxy": text}, "retry_after": {URL: text}})
+    assert all("/" not in name and "\0" not in name for name in named.formats.values())
 
 
 @pytest.mark.parametrize("file", ["../leaf.der", "/etc/passwd", "other.der", None, 7])

@@ -35,6 +35,7 @@ class How(enum.StrEnum):
     FETCHED = "fetched"
     UNCHANGED = "unchanged"  # the responder said that the one here is still its answer
     FRESH = "fresh"  # the one here need not be asked for again yet
+    NEWER = "newer"  # the one here is newer than the good one that came
     KEPT = "kept"  # no newer one was to be had, and the one here is still good
     NONE = "none"
 
@@ -63,7 +64,7 @@ class Gathered:
     @property
     def outcome(self) -> Outcome:
         """GOOD where a good answer came or none is due; a staple KEPT does not hide why no newer one came."""
-        if self.how in {How.FETCHED, How.UNCHANGED, How.FRESH}:
+        if self.how not in {How.KEPT, How.NONE}:
             return Outcome.GOOD
         answered = any(each.status is not Status.MISSING for each in self.answers)
         return Outcome.BAD if answered else Outcome.UNREACHABLE
@@ -195,7 +196,7 @@ class _Run:
         """Of two good ones the newer: somebody on the way may play an old answer again (RFC 9919 §8.1)."""
         how = How.UNCHANGED if stored is not None and staple.response == stored.response else How.FETCHED
         if stored is not None and _this_update(stored) > _this_update(staple):
-            how, staple = How.FRESH, stored
+            how, staple = How.NEWER, stored
         return Gathered(link, how, staple, tuple(answers), self._elapsed())
 
     def _elapsed(self) -> float:

@@ -22,6 +22,7 @@ _HOW: Final = {
     How.FETCHED: "fetched",
     How.UNCHANGED: "unchanged at the responder",
     How.FRESH: "still fresh, not asked for again",
+    How.NEWER: "newer here than at the responder",
 }
 
 
