@@ -26,9 +26,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def fetch(
     chain: Annotated[
-        Path, typer.Argument(help="The certificate with those above it (PEM, DER, PKCS#12); - for stdin.")
+        Path,
+        typer.Argument(metavar="CHAIN", help="The certificate with those above it (PEM, DER, PKCS#12); - for stdin."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the staples; made if missing.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the staples; made if missing.")],
     issuer: Annotated[
         list[Path] | None,
         typer.Option("--issuer", "--ca", help="Certificates that end the chain; default: root.pem beside CHAIN."),
