@@ -136,7 +136,7 @@ class ChainClientTLS:
         try:
             self._tls.write(data)
         except Exception as error:
-            raise NetworkError(_explain(error)) from error
+            raise NetworkError(explain(error)) from error
 
     def read(self, limit: int = 1 << 16) -> bytes | None:
         """At most `limit` bytes from the server; None if there are none yet, empty after its close_notify.
@@ -149,7 +149,7 @@ class ChainClientTLS:
             try:
                 result = next(self._reading)
             except Exception as error:
-                raise NetworkError(_explain(error)) from error
+                raise NetworkError(explain(error)) from error
             if not isinstance(result, bytes):
                 return None
             self._reading = None
@@ -172,7 +172,7 @@ class ChainClientTLS:
                 self._judge.verdict = None
             self._end()
             if self._judge.verdict is None:
-                raise NetworkError(_explain(error)) from error
+                raise NetworkError(explain(error)) from error
         else:
             self._judge.ended()
             self._end()
@@ -205,7 +205,7 @@ def _credentials(identity: Identity | None) -> tuple[Any, Any]:
         raise InputError(f"The stapling engine cannot use the client's certificate or key: {error}") from error
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """One line on a handshake or a connection that tlslite-ng ended."""
     if isinstance(error, TLSAbruptCloseError):
         return "the server closed the connection without a word"

@@ -24,8 +24,8 @@ _READERS: Final = {
 
 def inspection_text(inspection: Facts) -> str:
     """Every document of a file, a paragraph each."""
-    at = _moment(inspection["at"])
-    paragraphs = ["\n".join(_plain(line) for line in _lines(facts, at)) for facts in inspection["documents"]]
+    at = moment_of(inspection["at"])
+    paragraphs = ["\n".join(plain_text(line) for line in _lines(facts, at)) for facts in inspection["documents"]]
     return "\n\n".join(paragraphs)
 
 
@@ -47,7 +47,7 @@ def _certificate(facts: Facts, at: datetime) -> Iterator[str]:
     yield f"{_kind(facts)}: {facts['subject']}"
     if facts["names"]:
         yield f"  for {', '.join(facts['names'])}"
-    yield f"  {_window(facts, 'not_before', 'not_after', at)}"
+    yield f"  {window_text(facts, 'not_before', 'not_after', at)}"
     yield f"  serial {facts['serial_number']}, key {facts['key']}"
     if facts["self_signed"]:
         yield f"  signed by itself ({facts['signature']})"
@@ -117,7 +117,7 @@ def _request(facts: Facts) -> Iterator[str]:
 def _crl(facts: Facts, at: datetime) -> Iterator[str]:
     number = "" if facts["number"] is None else f", number {facts['number']}"
     yield f"CRL of {facts['issuer']}{number}: {facts['revoked']} revoked"
-    yield f"  {_window(facts, 'this_update', 'next_update', at)}"
+    yield f"  {window_text(facts, 'this_update', 'next_update', at)}"
     yield f"  {_signed_by(facts)}"
     kinds = {"delta": "a delta CRL: only what changed", "indirect": "an indirect CRL: entries may be other CAs'"}
     for kind, words in kinds.items():
@@ -144,7 +144,7 @@ def _response(facts: Facts, at: datetime) -> Iterator[str]:
     for single in facts["responses"]:
         status = _revoked(single) if single["status"] == "revoked" else single["status"]
         yield f"  {status}: {_whose(single)}"
-        yield f"    {_window(single, 'this_update', 'next_update', at)}"
+        yield f"    {window_text(single, 'this_update', 'next_update', at)}"
         issuer = single["issuer"] or f"the CA whose key hashes to {single['issuer_key_hash']}"
         yield f"    issued by {issuer} ({single['hash_algorithm'] or 'an unknown hash'})"
 
@@ -165,28 +165,29 @@ def _revoked(facts: Facts) -> str:
     return f"revoked since {_date(facts['revocation_time'])}{reason}"
 
 
-def _window(facts: Facts, begin: str, end: str, at: datetime) -> str:
+def window_text(facts: Facts, begin: str, end: str, at: datetime) -> str:
     """From when until when, and how that stands at a time."""
     if facts[end] is None:
         return f"from {_date(facts[begin])}, and names no end"
     match facts["validity"]:
         case "expired":
-            stands = f"{'EXPIRED' if end == 'not_after' else 'STALE'} for {span_text(at - _moment(facts[end]))}"
+            stands = f"{'EXPIRED' if end == 'not_after' else 'STALE'} for {span_text(at - moment_of(facts[end]))}"
         case "not-yet-valid":
-            stands = f"NOT YET VALID, for {span_text(_moment(facts[begin]) - at)}"
+            stands = f"NOT YET VALID, for {span_text(moment_of(facts[begin]) - at)}"
         case _:
-            stands = f"{span_text(_moment(facts[end]) - at)} left"
+            stands = f"{span_text(moment_of(facts[end]) - at)} left"
     return f"from {_date(facts[begin])} until {_date(facts[end])}: {stands}"
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """A time of a JSON value."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _date(text: str) -> str:
-    return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
+    return f"{moment_of(text):%Y-%m-%d %H:%M} UTC"
 
 
-def _plain(line: str) -> str:
+def plain_text(line: str) -> str:
     """The line without control characters, which a hostile name could send to the terminal."""
     return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in line)
