@@ -70,7 +70,7 @@ class Shell:
         """End the shell and what it started."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write("kill %1 %2; wait\n")
+        self.process.stdin.write("kill $(jobs -p); wait\n")
         self.process.stdin.close()
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
