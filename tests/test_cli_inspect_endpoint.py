@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certtools.chain import to_pem
 from certtools.forge import MUTATIONS
 from mustaple.cli.app import run
+from mustaple.core.wire import encode_certificate_tls12, vector
 from mustaple.net.server import StaplingServer
 from mustaple.net.stapling_server import ChainStaplingServer
 
@@ -256,9 +259,10 @@ def answering(*, data: bytes | None) -> Iterator[int]:
             peer, _ = listener.accept()
             taken.append(peer)
             if data is not None:
-                peer.recv(65536)
-                peer.sendall(data)
-                peer.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # the client may have heard enough
+                    peer.recv(65536)
+                    peer.sendall(data)
+                    peer.shutdown(socket.SHUT_WR)
         for peer in taken:
             peer.close()
 
@@ -290,3 +294,40 @@ def one_line(said: Said, code: int, words: str) -> None:
     assert words in said.err
     assert len(said.err.splitlines()) == 1, said.err
     assert said.out == ""
+
+
+def test_a_flood_is_3(inspect: Callable[..., Said]) -> None:
+    hello = b"\x03\x03" + bytes(32) + b"\0\xc0\x2b\0"
+    messages = b"\x02" + vector(hello, 3) + b"\x0b" + vector(encode_certificate_tls12([bytes(1 << 20)]), 3)
+    parts = (messages[start : start + 16384] for start in range(0, len(messages), 16384))
+    with answering(data=b"".join(b"\x16\x03\x03" + vector(part, 2) for part in parts)) as port:
+        one_line(inspect(f"localhost:{port}"), 3, "the server's flight is longer than 1048576 bytes")
+
+
+# hostile certificates
+
+
+def test_a_certificate_that_cannot_be_read_is_said(
+    inspect: Callable[..., Said], leaf: Issued, honest: tuple[bytes, bytes], trusted: Path
+) -> None:
+    with ChainStaplingServer(leaf.chain[:-1], leaf.key, honest) as server:
+        credentials = server._credentials
+        credentials.certificates = (credentials.certificates[0], b"\x30\x03\x02\x01\x05")
+        said = inspect(f"localhost:{server.port}", "--ca", trusted)
+    assert said.code == 0, said.err
+    assert "its path is not trusted (" in said.out
+    assert "  a certificate that cannot be read: a staple that nobody can judge" in said.out
+
+
+def test_a_broken_feature_list_promises_nothing_and_is_said(
+    inspect: Callable[..., Said], leaf: Issued, staple: bytes, trusted: Path
+) -> None:
+    der, promise = leaf.certificate.public_bytes(Encoding.DER), bytes.fromhex("06082b0601050507011804053003020105")
+    assert promise in der
+    broken = x509.load_der_x509_certificate(der.replace(promise, promise[:-3] + b"\x0c\x01\x35"))
+    with StaplingServer((broken, *leaf.chain[1:-1]), leaf.key, staple) as server:
+        said = inspect(f"localhost:{server.port}", "--ca", trusted)
+    assert said.code == 0, said.err
+    assert "promised" not in said.out
+    assert "TLS Feature: The TLS Feature extension is malformed" in said.out
+    assert "its path is not trusted (cert signature failure" in said.out
