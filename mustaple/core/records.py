@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from mustaple.core.errors import Alert, WireError
 from mustaple.core.wire import Reader, vector
@@ -102,18 +103,18 @@ def _unwrap(inner: bytes) -> tuple[int, bytes]:
 
 
 class _Suite(NamedTuple):
-    digest: str
-    digest_size: int
+    digest: hashes.HashAlgorithm
     key_length: int
     aead: Callable[[bytes], AESGCM | AESCCM | ChaCha20Poly1305]
 
 
+_SHA256, _SHA384 = hashes.SHA256(), hashes.SHA384()
 _SUITES: Final = {
-    0x1301: _Suite("sha256", 32, 16, AESGCM),
-    0x1302: _Suite("sha384", 48, 32, AESGCM),
-    0x1303: _Suite("sha256", 32, 32, ChaCha20Poly1305),
-    0x1304: _Suite("sha256", 32, 16, AESCCM),
-    0x1305: _Suite("sha256", 32, 16, lambda key: AESCCM(key, tag_length=8)),
+    0x1301: _Suite(_SHA256, 16, AESGCM),
+    0x1302: _Suite(_SHA384, 32, AESGCM),
+    0x1303: _Suite(_SHA256, 32, ChaCha20Poly1305),
+    0x1304: _Suite(_SHA256, 16, AESCCM),
+    0x1305: _Suite(_SHA256, 16, lambda key: AESCCM(key, tag_length=8)),
 }
 
 
@@ -122,7 +123,7 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
     suite = _SUITES.get(cipher_suite)
     if suite is None:
         raise WireError(f"The server chose the cipher suite {cipher_suite:#06x}.", Alert.ILLEGAL_PARAMETER)
-    if secret is None or len(secret) != suite.digest_size:
+    if secret is None or len(secret) != suite.digest.digest_size:
         raise WireError("There is no handshake traffic secret that fits this flight.")
     aead = suite.aead(_expand_label(suite, secret, b"key", suite.key_length))
     iv = int.from_bytes(_expand_label(suite, secret, b"iv", 12), "big")
@@ -143,4 +144,7 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
 def _expand_label(suite: _Suite, secret: bytes, label: bytes, length: int) -> bytes:
     """HKDF-Expand-Label with an empty context (RFC 9846 §7.1), at most one hash long: one HMAC (RFC 5869 §2.3)."""
     info = length.to_bytes(2, "big") + vector(b"tls13 " + label, 1) + b"\0"
-    return hmac.digest(secret, info + b"\x01", suite.digest)[:length]
+    # Not Python's hmac: this is the OpenSSL that runs the handshake, and a second one would come cold to the processor.
+    expanded = HMAC(secret, suite.digest)
+    expanded.update(info + b"\x01")
+    return expanded.finalize()[:length]
