@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -107,8 +108,12 @@ class Credentials:
         self.leaf = X509CertChain([leaf])
 
 
+@cache
 def settings(minimum: str, maximum: str) -> HandshakeSettings:
-    """What both ends allow: forward secrecy with authenticated encryption, and no way to resume a session."""
+    """What both ends allow: forward secrecy with authenticated encryption, and no way to resume a session.
+
+    tlslite-ng works on copies of its settings, so all connections may share them.
+    """
     try:
         lowest, highest = VERSIONS[minimum], VERSIONS[maximum]
     except KeyError as error:
