@@ -101,10 +101,14 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(*arguments: object) -> Iterator[Running]:
+def running(*arguments: object, under: tuple[str, ...] = ()) -> Iterator[Running]:
     environment = {**os.environ, "no_proxy": "*", "NO_PROXY": "*"}
     with subprocess.Popen(
-        [*MUSTAPLE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [*under, *MUSTAPLE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         run = Running(process)
         try:
@@ -116,5 +120,6 @@ def running(*arguments: object) -> Iterator[Running]:
                 thread.join(30)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MUSTAPLE, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+def run(*arguments: object, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*under, *MUSTAPLE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
