@@ -58,11 +58,10 @@ def judge_case(case: Case | Reason, link: Link, at: datetime, *, source: Source,
     if isinstance(case, Reason):
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
     case = case.tried_at(at)
-    reasons: list[Reason] = []
-    for check in CHECKS if case.delegate is None else (*CHECKS, *DELEGATE_CHECKS):
-        found = check(case)
-        if found is not None:
-            reasons.append(found)
+    found = [check(case) for check in CHECKS]
+    if case.delegate is not None:
+        found.extend([check(case, case.delegate) for check in DELEGATE_CHECKS])
+    reasons = [reason for reason in found if reason is not None]
     return _conclude(case, reasons, source, origin)
 
 

@@ -83,11 +83,8 @@ def _check_responder_id(case: Case) -> Reason | None:
     return None
 
 
-def _check_authorised(case: Case) -> Reason | None:
+def _check_authorised(case: Case, delegate: x509.Certificate) -> Reason | None:
     """The signer is the issuer, trusted here, or a delegate that the issuer itself signed (RFC 6960 §4.2.2.2)."""
-    delegate = case.delegate
-    if delegate is None:
-        return None
     if not signed_by(delegate, case.link.issuer):
         # SHA-1 under a delegate's certificate ends here too: the library verifies none.
         said = f"{name_of(delegate)} is not signed by this issuer's key with an algorithm in use"
@@ -115,10 +112,7 @@ def _may_sign_at_all(delegate: x509.Certificate) -> bool:
     return usage.digital_signature
 
 
-def _check_delegate_validity(case: Case) -> Reason | None:
-    delegate = case.delegate
-    if delegate is None:
-        return None
+def _check_delegate_validity(case: Case, delegate: x509.Certificate) -> Reason | None:
     if case.at > delegate.not_valid_after_utc:
         return Reason(Code.DELEGATE_EXPIRED, f"{name_of(delegate)} expired {_when(delegate.not_valid_after_utc)}")
     if case.at + case.rules.skew < delegate.not_valid_before_utc:
@@ -127,16 +121,13 @@ def _check_delegate_validity(case: Case) -> Reason | None:
     return None
 
 
-def _check_delegate_revocation(case: Case) -> Reason | None:
+def _check_delegate_revocation(case: Case, delegate: x509.Certificate) -> Reason | None:
     if case.rules.unchecked_delegate is UncheckedDelegate.REFUSE:
-        return _unchecked_delegate(case)
+        return _unchecked(delegate)
     return None
 
 
-def _unchecked_delegate(case: Case) -> Reason | None:
-    delegate = case.delegate
-    if delegate is None:
-        return None
+def _unchecked(delegate: x509.Certificate) -> Reason | None:
     try:
         delegate.extensions.get_extension_for_class(OCSPNoCheck)
     except (ExtensionNotFound, ValueError, KeyError, TypeError):
@@ -286,7 +277,7 @@ CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
     _check_nonce,
 )
 # The rules of §4.2.2.2 for a signer that is not the issuer itself, nor trusted by local configuration.
-DELEGATE_CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
+DELEGATE_CHECKS: Final[tuple[Callable[[Case, x509.Certificate], Reason | None], ...]] = (
     _check_authorised,
     _check_delegate_validity,
     _check_delegate_revocation,
@@ -296,8 +287,8 @@ DELEGATE_CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
 def notes(case: Case) -> tuple[Reason, ...]:
     """What does not change the status, and still is worth a line."""
     found = []
-    if case.rules.unchecked_delegate is UncheckedDelegate.ACCEPT:
-        unchecked = _unchecked_delegate(case)
+    if case.delegate is not None and case.rules.unchecked_delegate is UncheckedDelegate.ACCEPT:
+        unchecked = _unchecked(case.delegate)
         if unchecked is not None:
             found.append(unchecked)
     if case.nonce is not None and _nonce(case) is None:
