@@ -8,18 +8,20 @@ import pytest
 from stapling_ends import ChainClients, ChainServer, Pair, both_versions, codes, shake
 
 from mustaple.core import wire
-from mustaple.core.errors import Alert, NetworkError
+from mustaple.core.errors import Alert, InputError, NetworkError
 from mustaple.core.policy import preset
 from mustaple.core.verdict import Code
 from mustaple.net import tls_chain
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_chain import ChainClientTLS
+from mustaple.net.tls_context import Identity
 from mustaple.net.tls_rfc6961 import ServerEnd, handshake_message
 from mustaple.net.tlslite_ng import ServerHello, TLSExtension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from certtools.authority import Authority, Issued
 
@@ -251,3 +253,39 @@ def test_a_fault_of_our_own_is_not_taken_for_the_servers(
     with pytest.raises(TypeError, match="aware"):
         shake(tls, ChainServer(leaf, honest))
     assert tls.verdict is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [bytes.fromhex("15 0303 0002 0170"), bytes.fromhex("16 0303 0004 00000000")],
+    ids=["warning", "HelloRequest"],
+)
+def test_warnings_and_requests_to_begin_are_passed_over(
+    clients: ChainClients, leaf: Issued, honest: Pair, more: bytes
+) -> None:
+    """unrecognized_name, say, which a server may send before its ServerHello (RFC 6066 §3)."""
+    tls = clients(maximum="TLSv1.2")
+    first = [more]
+    server = shake(tls, ChainServer(leaf, honest), lambda data: (first.pop() if first else b"") + data)
+    assert tls.verdict is not None
+    assert tls.verdict.accepted
+    assert server.completed
+
+
+@pytest.mark.parametrize("last", [b"", bytes.fromhex("17 0303 0020") + bytes(32)], ids=["cut off", "forged"])
+def test_a_connection_that_ends_badly_after_its_verdict_is_a_network_error(
+    clients: ChainClients, leaf: Issued, honest: Pair, last: bytes
+) -> None:
+    tls = clients()
+    shake(tls, ChainServer(leaf, honest))
+    tls.receive(last)
+    with pytest.raises(NetworkError):
+        tls.read()
+    with pytest.raises(NetworkError):
+        tls.write(b"too late")
+
+
+def test_a_client_certificate_that_tlslite_cannot_use_is_an_input_error(clients: ChainClients, tmp_path: Path) -> None:
+    (tmp_path / "own.pem").write_text("no PEM", "ascii")
+    with pytest.raises(InputError, match="client's certificate"):
+        clients(identity=Identity(str(tmp_path / "own.pem"), str(tmp_path / "own.pem")))

@@ -199,8 +199,8 @@ def _credentials(identity: Identity | None) -> tuple[Any, Any]:
         return None, None
     chain = X509CertChain()
     try:
-        chain.parsePemList(Path(identity.certificate).read_text("ascii"))
-        return chain, parsePEMKey(Path(identity.key).read_text("ascii"), private=True)
+        chain.parsePemList(Path(identity.certificate).read_text("utf-8", "replace"))
+        return chain, parsePEMKey(Path(identity.key).read_text("utf-8", "replace"), private=True)
     except (SyntaxError, ValueError, KeyError) as error:
         raise InputError(f"The stapling engine cannot use the client's certificate or key: {error}") from error
 
