@@ -102,6 +102,11 @@ def _unwrap(inner: bytes) -> tuple[int, bytes]:
     return content[-1], content[:-1]
 
 
+def _info(label: bytes, length: int) -> bytes:
+    """What HKDF-Expand-Label feeds one HMAC for a key of at most a hash's length (RFC 9846 §7.1, RFC 5869 §2.3)."""
+    return length.to_bytes(2, "big") + vector(b"tls13 " + label, 1) + b"\0\x01"
+
+
 class _Suite(NamedTuple):
     digest: hashes.HashAlgorithm
     key_length: int
@@ -116,6 +121,8 @@ _SUITES: Final = {
     0x1304: _Suite(_SHA256, 16, AESCCM),
     0x1305: _Suite(_SHA256, 16, lambda key: AESCCM(key, tag_length=8)),
 }
+_KEY_INFO: Final = {length: _info(b"key", length) for length in (16, 32)}
+_IV_INFO: Final = _info(b"iv", 12)
 
 
 def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, bytes], bytes]:
@@ -125,8 +132,8 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
         raise WireError(f"The server chose the cipher suite {cipher_suite:#06x}.", Alert.ILLEGAL_PARAMETER)
     if secret is None or len(secret) != suite.digest.digest_size:
         raise WireError("There is no handshake traffic secret that fits this flight.")
-    aead = suite.aead(_expand_label(suite, secret, b"key", suite.key_length))
-    iv = int.from_bytes(_expand_label(suite, secret, b"iv", 12), "big")
+    aead = suite.aead(_hmac(suite, secret, _KEY_INFO[suite.key_length])[: suite.key_length])
+    iv = int.from_bytes(_hmac(suite, secret, _IV_INFO)[:12], "big")
     sequence = 0
 
     def open_record(header: bytes, fragment: bytes) -> bytes:
@@ -141,10 +148,8 @@ def record_opener(cipher_suite: int, secret: bytes | None) -> Callable[[bytes, b
     return open_record
 
 
-def _expand_label(suite: _Suite, secret: bytes, label: bytes, length: int) -> bytes:
-    """HKDF-Expand-Label with an empty context (RFC 9846 §7.1), at most one hash long: one HMAC (RFC 5869 §2.3)."""
-    info = length.to_bytes(2, "big") + vector(b"tls13 " + label, 1) + b"\0"
+def _hmac(suite: _Suite, secret: bytes, info: bytes) -> bytes:
     # Not Python's hmac: this is the OpenSSL that runs the handshake, and a second one would come cold to the processor.
-    expanded = HMAC(secret, suite.digest)
-    expanded.update(info + b"\x01")
-    return expanded.finalize()[:length]
+    keyed = HMAC(secret, suite.digest)
+    keyed.update(info)
+    return keyed.finalize()
