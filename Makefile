@@ -25,7 +25,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench clean distclean
+.PHONY: help demo test check lint types format bench fuzz clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ format: $(VENV)/.has-check ## lay the code out
 
 bench: $(VENV)/.has-bench ## the speed table, as ratios measured in this run
 	$(PYTEST) bench -s $(ARGS)
+
+fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuzz ARGS="--seconds 60 --seed 7"
+	$(IN)/python tests/fuzz_handshakes.py --seconds 600 $(ARGS)
 
 clean: ## remove what tests, linters and builds left
 	rm -rf build dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

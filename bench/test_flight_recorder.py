@@ -1,0 +1,91 @@
+"""What keeping and reading the server's flight adds to an OpenSSL handshake with both ends in one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from OpenSSL import SSL
+from openssl_ends import Stepper, accepting, plain_context, pump, server_context
+from ratios import ratio
+
+from mustaple.core.flight import _entries_tls12, _entries_tls13, read_flight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Stapled
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from mustaple.core.flight import Flight
+
+VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
+_SECRET = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
+
+
+class _Recorder:
+    """Keeps the server's bytes and its secret, and reads the flight in the callback; it does not hold the client."""
+
+    def __init__(self) -> None:
+        self.captured: list[bytes] = []
+        self.secret: bytes | None = None
+        self.flight: Flight | None = None
+
+    def read(self) -> None:
+        """Read the flight; it is complete."""
+        self.flight = read_flight(b"".join(self.captured), secret=self.secret)
+
+
+def _on_secret(connection: SSL.Connection, line: bytes) -> None:
+    if line.startswith(_SECRET):
+        connection.get_app_data().secret = bytes.fromhex(line[line.rindex(b" ") + 1 :].decode("ascii"))
+
+
+def _on_status(connection: SSL.Connection, _staple: bytes, _data: object) -> bool:
+    connection.get_app_data().read()
+    return True
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_flight_recorder(
+    benchmark: BenchmarkFixture, stapled: Stapled, record: Callable[[str, float, str], None], version: str
+) -> None:
+    """At most 1.1 times a verified handshake that asks for the status and does nothing with it.
+
+    The server sends the leaf and its CA, and staples for the leaf, as OpenSSL can. A server shows the same Certificate
+    for hours, and it is read once; what the first sight of it costs is shown, too.
+    """
+    staple = stapled.staples[0]
+    server = server_context(stapled.leaf, staple, VERSIONS[version])
+    plain, recording = (plain_context(stapled.root.certificate) for _ in range(2))
+    plain.set_ocsp_client_callback(lambda _connection, _staple, _data: True)
+    recording.set_ocsp_client_callback(_on_status)
+    recording.set_keylog_callback(_on_secret)
+
+    def recorded() -> None:
+        recorder, client = _Recorder(), Stepper(recording, asks_for_status=True)
+        client.connection.set_app_data(recorder)
+
+        def receive(data: bytes) -> None:
+            recorder.captured.append(data)
+            client.receive(data)
+
+        pump(accepting(server), client.to_send, receive, lambda: client.done)
+        assert recorder.flight is not None
+        assert recorder.flight.entries[0].staples == (staple,)
+
+    def unrecorded() -> None:
+        client = Stepper(plain, asks_for_status=True)
+        pump(accepting(server), client.to_send, client.receive, lambda: client.done)
+
+    def first_sight() -> None:
+        _entries_tls12.cache_clear()
+        _entries_tls13.cache_clear()
+        recorded()
+
+    found = ratio(recorded, unrecorded, rounds=1500, calls=1)
+    first = ratio(first_sight, unrecorded, rounds=600, calls=1)
+    record(f"handshake with its flight recorded and read, {version} / the same without", found.value, "≤ 1.10")
+    record(f"the same at the first sight of the server, {version}", first.value, "none")
+    benchmark.pedantic(recorded, rounds=50)
+    assert found.value <= 1.10
