@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import socket
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fuzz_handshakes import Report, run
@@ -12,7 +14,8 @@ from fuzz_targets import BrokenPromiseError, Targets
 from mustaple.core import wire
 from mustaple.core.ocsp import judge
 from mustaple.core.verdict import Source
-from mustaple.net import stapling_session, tls_judge
+from mustaple.net import server as openssl_server
+from mustaple.net import stapling_server, stapling_session, tls_judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,3 +71,17 @@ def test_memory_that_grows_after_the_warm_up_is_found() -> None:
     flat, growing = [float(40 + min(n, 10)) for n in range(30)], [float(40 + n) for n in range(30)]
     assert Report(resident=flat).growth == 0
     assert Report(resident=growing).growth > 10
+
+
+@pytest.mark.parametrize("module", [openssl_server, stapling_server])
+def test_a_server_of_whose_records_nobody_asks_keeps_only_the_last(
+    monkeypatch: pytest.MonkeyPatch, targets: Targets, module: Any
+) -> None:
+    monkeypatch.setattr(module, "_KEPT_RECORDS", 3)
+    site, told = targets._ground.site, queue.SimpleQueue[object]()
+    kind = module.StaplingServer if module is openssl_server else module.ChainStaplingServer
+    with kind(site.sent, site.leaf.key, on_event=told.put) as server:
+        for _ in range(5):
+            socket.create_connection(("127.0.0.1", server.port), timeout=30).close()
+            told.get(timeout=30)
+        assert len(server.records) == server._ended.qsize() == 3

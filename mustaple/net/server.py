@@ -17,6 +17,7 @@ from mustaple.net.tls_session import (
     ConnectionRecord,
     Ended,
     TLSSession,
+    hand_over,
     observe,
     take_client_certificate,
 )
@@ -151,7 +152,7 @@ class StaplingServer:
 
     def _tell(self, record: ConnectionRecord) -> None:
         self.records.append(record)
-        self._ended.put(record)
+        hand_over(record, self._ended, _KEPT_RECORDS)
         if self._on_event is not None:
             self._on_event(record)
 

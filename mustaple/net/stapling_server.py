@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from mustaple.core.errors import NetworkError
 from mustaple.net.listen import listen, url_of
 from mustaple.net.stapling_session import ChainConnectionRecord, Session
-from mustaple.net.tls_session import Ended
+from mustaple.net.tls_session import Ended, hand_over
 from mustaple.net.tlslite_ng import Credentials, settings
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class ChainStaplingServer:
 
     def _tell(self, record: ChainConnectionRecord) -> None:
         self.records.append(record)
-        self._ended.put(record)
+        hand_over(record, self._ended, _KEPT_RECORDS)
         if self._on_event is not None:
             self._on_event(record)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import queue
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from OpenSSL import SSL
 
@@ -22,6 +23,9 @@ LINGER: Final = 2.0  # seconds for the peer to close its side, so that our last 
 _CHUNK: Final = 64 * 1024
 _READ_ALERT: Final = SSL.SSL_CB_READ_ALERT
 _SEEN_LIMIT: Final = 16 * 1024  # bytes of application data that a record keeps
+
+
+R = TypeVar("R", bound="ConnectionRecord")
 
 
 class Ended(enum.StrEnum):
@@ -68,6 +72,14 @@ class ConnectionRecord:
         elif self.error is not None:
             said += f": {self.error}"
         return said
+
+
+def hand_over(record: R, waiting: queue.SimpleQueue[R], most: int) -> None:
+    """Put a record where somebody may wait for it; where nobody does, the oldest beyond `most` is let go."""
+    if waiting.qsize() >= most:
+        with contextlib.suppress(queue.Empty):
+            waiting.get_nowait()
+    waiting.put(record)
 
 
 class TLSSession(asyncio.Protocol):
