@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+TRIES: Final = 3
 
 
 class Ratio(NamedTuple):
@@ -18,14 +21,29 @@ class Ratio(NamedTuple):
     peer: float
 
 
-def ratio(ours: Callable[[], object], peer: Callable[[], object], *, rounds: int = 60, calls: int = 20) -> Ratio:
+def ratio(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    rounds: int = 60,
+    calls: int = 20,
+    at_most: float = float("inf"),
+) -> Ratio:
     """Time both in rounds of `calls` calls, the order alternating, and compare their best rounds.
 
-    The best round, because what a busy machine adds is never negative and falls on either at random.
+    The best round, because what a busy machine adds is never negative and falls on either at random. A machine that is
+    busy for the whole stretch gets two more tries where the ratio is above `at_most`.
     """
-    best = {ours: float("inf"), peer: float("inf")}
     ours()
     peer()
+    found = [_measure(ours, peer, rounds, calls)]
+    while found[-1].value > at_most and len(found) < TRIES:
+        found.append(_measure(ours, peer, rounds, calls))
+    return min(found)
+
+
+def _measure(ours: Callable[[], object], peer: Callable[[], object], rounds: int, calls: int) -> Ratio:
+    best = {ours: float("inf"), peer: float("inf")}
     gc.collect()
     gc.disable()
     try:

@@ -49,7 +49,7 @@ def test_judge_two_staples_and_decide(
             response = ocsp.load_der_ocsp_response(staple)
             key.verify(response.signature, response.tbs_response_bytes, algorithm)
 
-    found = ratio(lambda: _judge_and_decide(stapled.chain, stapled), signatures_alone, rounds=200).value
+    found = ratio(lambda: _judge_and_decide(stapled.chain, stapled), signatures_alone, rounds=200, at_most=1.4).value
     record("judge two staples and decide / the two signature checks alone", found, "≤ 1.4")
     benchmark.pedantic(_judge_and_decide, args=(stapled.chain, stapled), rounds=50, iterations=5)
     assert found <= 1.4
@@ -78,7 +78,7 @@ def test_path_and_two_staples_from_der_cold(
     def peer() -> None:
         pyhanko_peer.validate(der, stapled.staples, stapled.at)
 
-    found = ratio(peer, ours, rounds=60, calls=5).value
+    found = 1 / ratio(ours, peer, rounds=60, calls=5, at_most=1 / 3).value
     record("path + two staples from DER, cold: pyhanko-certvalidator / ours", found, "≥ 3")
     benchmark.pedantic(ours, rounds=50, iterations=5)
     assert found >= 3

@@ -68,7 +68,7 @@ def test_a_chain_of_three(benchmark: BenchmarkFixture, far: Chain, record: Calla
     def one_request() -> Fetched:
         return asyncio.run(afetch_ocsp(far.links[0]))
 
-    found = ratio(every_certificate, one_request, rounds=20, calls=1).value
+    found = ratio(every_certificate, one_request, rounds=20, calls=1, at_most=1.15).value
     record("three staples fetched and judged, responders 100 ms away / one request", found, "≤ 1.15")
     benchmark.pedantic(every_certificate, rounds=5)
     assert found <= 1.15
