@@ -50,9 +50,8 @@ def test_the_flight_recorder(
 ) -> None:
     """At most 1.1 times a verified handshake that asks for the status and does nothing with it.
 
-    The limit is for one handshake of each version together; by itself TLS 1.3, whose records must be opened, comes to
-    about 1.1 and TLS 1.2 to less. The server sends the leaf and its CA, and staples for the leaf, as OpenSSL can. It
-    shows the same Certificate for hours, which is read once; what the first sight of it costs is shown, too.
+    The limit is for each version by itself. The server sends the leaf and its CA, and staples for the leaf, as OpenSSL
+    can. It shows the same Certificate for hours, which is read once; what the first sight of it costs is shown, too.
     """
     found, first = [], []
     for version, number in VERSIONS.items():
@@ -65,13 +64,13 @@ def test_the_flight_recorder(
 
         found.append(ratio(recorded, unrecorded, rounds=1500, calls=1, at_most=1.1))
         first.append(ratio(first_sight, unrecorded, rounds=600, calls=1))
-        record(f"{version} handshake with its flight recorded and read / without", found[-1].value, "none")
+        record(f"{version} handshake with its flight recorded and read / without", found[-1].value, "≤ 1.10")
     together = sum(each.ours for each in found) / sum(each.peer for each in found)
-    record("both together", together, "≤ 1.10")
+    record("both together", together, "none")
     at_first = sum(each.ours for each in first) / sum(each.peer for each in first)
     record("both together, at the first sight of the server", at_first, "none")
     benchmark.pedantic(recorded, rounds=50)
-    assert together <= 1.10
+    assert max(each.value for each in found) <= 1.10
 
 
 def _clients(stapled: Stapled, version: int) -> tuple[Callable[[], None], Callable[[], None]]:

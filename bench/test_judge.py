@@ -39,15 +39,17 @@ def _judge_and_decide(chain: Chain, stapled: Stapled) -> ChainVerdict:
 def test_judge_two_staples_and_decide(
     benchmark: BenchmarkFixture, stapled: Stapled, record: Callable[[str, float, str], None]
 ) -> None:
-    """At most 1.4 times the two signature checks alone, both from the staples' bytes, with links prebuilt."""
+    """At most 1.4 times the two signature checks alone, with links prebuilt."""
     assert _judge_and_decide(stapled.chain, stapled).outcome is Outcome.ACCEPTED
-    keys = [link.issuer.public_key() for link in stapled.chain.links]
+    signed = []
+    for link, staple in zip(stapled.chain.links, stapled.staples, strict=True):
+        response = ocsp.load_der_ocsp_response(staple)
+        signed.append((link.issuer.public_key(), response.signature, response.tbs_response_bytes))
     algorithm = ec.ECDSA(hashes.SHA256())
 
     def signatures_alone() -> None:
-        for key, staple in zip(keys, stapled.staples, strict=True):
-            response = ocsp.load_der_ocsp_response(staple)
-            key.verify(response.signature, response.tbs_response_bytes, algorithm)
+        for key, signature, data in signed:
+            key.verify(signature, data, algorithm)
 
     found = ratio(lambda: _judge_and_decide(stapled.chain, stapled), signatures_alone, rounds=200, at_most=1.4).value
     record("judge two staples and decide / the two signature checks alone", found, "≤ 1.4")
