@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from peers import pytest_runtest_setup
 
 from certtools.authority import Authority
 from certtools.forge.ocsp import good
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from certtools.authority import Issued
     from certtools.chain import Chain
+
+__all__ = ["pytest_runtest_setup"]
 
 _RATIOS = pytest.StashKey[list[tuple[str, float, str]]]()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,15 +62,12 @@ def test_keep_alive_against_a_bare_application(folder: Path, record: Callable[[s
     assert ratio >= 0.7
 
 
+# `openssl ocsp` listens on every address, so it gets a network of its own.
+@pytest.mark.peer("openssl", "ip", "network namespace")
 @pytest.mark.parametrize("how", ["post", "get"])
 def test_a_connection_per_request_against_openssl(
     folder: Path, how: str, record: Callable[[str, float, str], None]
 ) -> None:
-    for program in ("openssl", "unshare", "ip"):
-        if shutil.which(program) is None:
-            pytest.skip(f"not installed here: {program}")
-    if subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no network namespace can be made here, and `openssl ocsp` listens on every address")
     ratio = best_of(*ALONE, sys.executable, str(LOAD), how, str(folder), enough=0.7)
     record(f"responder / `openssl ocsp`, a connection per request, {how.upper()}", ratio, "≥ 0.7 ×")
     assert ratio >= 0.7

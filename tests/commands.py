@@ -19,7 +19,7 @@ from certtools.ca_dir import CaDir
 from certtools.chain import Link, to_pem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NOW = datetime.now(UTC)
@@ -76,8 +76,8 @@ class Running:
             thread.start()
 
     @staticmethod
-    def _read(stream: object, lines: queue.Queue[str]) -> None:
-        for line in stream:  # type: ignore[attr-defined]
+    def _read(stream: Iterable[str], lines: queue.Queue[str]) -> None:
+        for line in stream:
             lines.put(line.rstrip("\n"))
         lines.put("")  # it has ended
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,26 @@ def namespace() -> tuple[str, ...] | None:
     return None
 
 
+@cache
+def mount_namespace() -> bool:
+    """Whether a process may have mounts of its own, as for a folder that nobody can write to."""
+    try:
+        subprocess.run(["unshare", "--map-root-user", "--mount", "true"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+@cache
+def ipv6_loopback() -> bool:
+    """Whether one can listen on ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 # What is no program on the PATH, by the name that markers use, and how to see that it is there.
 OTHERS: Final[dict[str, Callable[[], object]]] = {
     "libwolfssl": (HEADERS / "wolfssl" / "ssl.h").exists,
@@ -46,6 +67,8 @@ OTHERS: Final[dict[str, Callable[[], object]]] = {
     "bcutil.jar": (JARS / "bcutil.jar").exists,
     "bcprov.jar": (JARS / "bcprov.jar").exists,
     "network namespace": namespace,
+    "mount namespace": mount_namespace,
+    "IPv6 loopback": ipv6_loopback,
 }
 
 

@@ -195,6 +195,7 @@ def _context(
         context.use_certificate(chain[0])
         for certificate in chain[1:]:
             context.add_extra_chain_cert(certificate)
+        # Typed for fewer kinds of key than it takes; what it does not take is a TypeError below.
         context.use_privatekey(key)  # type: ignore[arg-type]
     except (SSL.Error, TypeError, ValueError) as error:
         raise InputError(f"OpenSSL does not serve this certificate: {error}.") from error
