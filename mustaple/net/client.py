@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from cryptography import x509
 
 from mustaple.core.errors import InputError, NetworkError, RefusedError
-from mustaple.core.ocsp import judge
 from mustaple.core.policy import Policy, preset
-from mustaple.core.verdict import ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
+from mustaple.core.verdict import ChainVerdict, Outcome
 from mustaple.net.dial import Deadline, dial, network_errors
 from mustaple.net.engines import Engine, engine_named, only_rfc6961_can_tell, start
-from mustaple.net.fetch import fetch_ocsp, ocsp_urls
+from mustaple.net.evidence import settle
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import Identity, client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from certtools.chain import Link
     from mustaple.net.engines import AnyClientTLS
     from mustaple.net.tls_context import Authorities, PathLike
 
 TIMEOUT: Final = 10.0
 _CHUNK: Final = 1 << 16
-_FETCHES_AT_ONCE: Final = 8
-_LEAST_WAIT: Final = 0.001  # seconds: a deadline that has passed still makes a timeout, not an error
 
 
 class Connection:
@@ -188,7 +182,7 @@ def _admit(reached: _Reached, policy: Policy, timeout: float) -> Connection:
     sock, tls, verdict, peer = reached
     try:
         if verdict.outcome is Outcome.PENDING:
-            verdict = _settle(tls, verdict, policy, timeout)
+            verdict = settle(tls, verdict, policy, timeout)
         if verdict.accepted:
             sock.settimeout(timeout)
     except BaseException:
@@ -224,37 +218,6 @@ def _send_alert(sock: socket.socket, tls: AnyClientTLS, deadline: Deadline) -> N
     with suppress(OSError):
         deadline.bound(sock)
         sock.sendall(tls.to_send())
-
-
-def _settle(tls: AnyClientTLS, verdict: ChainVerdict, policy: Policy, timeout: float) -> ChainVerdict:
-    """Get the evidence that a pending verdict wants, source by source, all certificates at once."""
-    deadline = Deadline(timeout)
-    for source, gather in ((Source.OCSP, _ocsp), (Source.CRL, _crl)):
-        if verdict.outcome is Outcome.PENDING and source in policy.sources:
-            ask = partial(gather, at=verdict.at, policy=policy, deadline=deadline)
-            with ThreadPoolExecutor(_FETCHES_AT_ONCE) as pool:
-                found = list(pool.map(ask, tls.wanted))
-            verdict = tls.supply({each.fingerprint: (each,) for each in found})
-    return verdict
-
-
-def _ocsp(link: Link, at: datetime, policy: Policy, deadline: Deadline) -> Judgement:
-    urls = ocsp_urls(link.subject)
-    if not urls:
-        return _missing(link, Source.OCSP, "the certificate", Code.NO_URL, "the certificate names no OCSP responder")
-    try:
-        fetched = fetch_ocsp(link, url=urls[0], timeout=max(deadline.left(), _LEAST_WAIT))
-    except NetworkError as error:
-        return _missing(link, Source.OCSP, urls[0], Code.UNREACHABLE, str(error).rstrip("."))
-    return judge(fetched.body, link, at, policy.rules, source=Source.OCSP, origin=fetched.url)
-
-
-def _crl(link: Link, **_: object) -> Judgement:
-    return _missing(link, Source.CRL, "CRL", Code.UNREACHABLE, "no CRL has been asked for")
-
-
-def _missing(link: Link, source: Source, origin: str, code: Code, said: str) -> Judgement:
-    return Judgement(Status.MISSING, source, origin, link.fingerprint, (Reason(code, said),))
 
 
 def preset_or_policy(policy: Policy | str) -> Policy:
