@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from certtools.chain import name_of
-from mustaple.core.errors import InputError, MustapleError, RefusedError
-from mustaple.core.verdict import ChainVerdict, Code, Outcome, Source
+from mustaple.core.errors import MustapleError, RefusedError
+from mustaple.core.verdict import ChainVerdict, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime, timedelta
+
+    from mustaple.core.expectation import Expectation
 
 EXIT_AS_WANTED: Final = 0
 EXIT_REFUSED: Final = 1
 EXIT_NO_ANSWER: Final = 3
 EXIT_INTERNAL: Final = 4
 _WORST_FIRST: Final = (EXIT_INTERNAL, EXIT_REFUSED, EXIT_NO_ANSWER)
-
-_CODES: Final = {code.value: code for code in Code}
 
 
 class Ending(enum.StrEnum):
@@ -31,40 +31,6 @@ class Ending(enum.StrEnum):
     REFUSED = "refused"
     NO_ANSWER = "no-answer"
     INTERNAL_ERROR = "internal-error"
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What a target is to come to: accepted, refused, or refused with this code among the reasons."""
-
-    outcome: Outcome
-    code: Code | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """An expectation as it is written: `accepted`, `refused`, `refused:promise-broken`.
-
-        Raises InputError, which names what is allowed, for anything else.
-        """
-        outcome, colon, code = text.partition(":")
-        if outcome == Outcome.ACCEPTED and not colon:
-            return cls(Outcome.ACCEPTED)
-        if outcome != Outcome.REFUSED:
-            raise InputError(f"{text!r} cannot be expected; write accepted, refused or refused:CODE")
-        if not colon:
-            return cls(Outcome.REFUSED)
-        if code not in _CODES:
-            raise InputError(f"{code!r} is no reason to refuse; the codes are {', '.join(_CODES)}")
-        return cls(Outcome.REFUSED, _CODES[code])
-
-    def met_by(self, verdict: ChainVerdict) -> bool:
-        """Whether this verdict is what was expected."""
-        if verdict.outcome is not self.outcome:
-            return False
-        return self.code is None or any(reason.code is self.code for reason in verdict.all_reasons)
-
-    def __str__(self) -> str:
-        return self.outcome.value if self.code is None else f"{self.outcome.value}:{self.code.value}"
 
 
 @dataclass(frozen=True, slots=True)
