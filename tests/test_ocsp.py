@@ -494,5 +494,10 @@ def test_all_failures_are_gathered_the_most_telling_first(bench: Bench) -> None:
 
 def test_every_rule_is_in_the_table_and_every_check_is_a_rule() -> None:
     defined = {name for name in vars(ocsp_rules) if name.startswith("_check_")}
-    tables = (*ocsp_rules.CHECKS, *ocsp_rules.DELEGATE_CHECKS)
+    tables = (
+        *ocsp_rules.CHECKS,
+        *ocsp_rules.TIMED_CHECKS,
+        *ocsp_rules.DELEGATE_CHECKS,
+        *ocsp_rules.TIMED_DELEGATE_CHECKS,
+    )
     assert sorted(defined) == sorted(check.__name__ for check in tables)

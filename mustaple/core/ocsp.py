@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import ocsp
 
 from mustaple.core.ocsp_case import Case, open_case
-from mustaple.core.ocsp_rules import CHECKS, DELEGATE_CHECKS, notes
+from mustaple.core.ocsp_rules import faults_at, notes
 from mustaple.core.policy import Rules
 from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
 
@@ -57,12 +57,7 @@ def judge_case(case: Case | Reason, link: Link, at: datetime, *, source: Source,
         raise TypeError("Pass `at` as an aware datetime in UTC.")
     if isinstance(case, Reason):
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
-    case = case.tried_at(at)
-    found = [check(case) for check in CHECKS]
-    if case.delegate is not None:
-        found.extend([check(case, case.delegate) for check in DELEGATE_CHECKS])
-    reasons = [reason for reason in found if reason is not None]
-    return _conclude(case, reasons, source, origin)
+    return _conclude(case, faults_at(case, at), source, origin)
 
 
 def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) -> Judgement:

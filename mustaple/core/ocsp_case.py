@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import SubjectKeyIdentifier, ocsp
 
+from mustaple.core.ocsp_rules import standing_faults
 from mustaple.core.signature import verifies
 from mustaple.core.verdict import Code, Reason
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from cryptography import x509
 
     from certtools.chain import Link
@@ -27,14 +26,14 @@ MAX_SIGNERS: Final = 8
 class Case:
     """One response on trial. `single` is the SingleResponse that counts, `delegate` a signer that needs authority.
 
-    All but `at` is the same whenever it is asked, so a case may be kept and tried again at another time.
+    `signed` is its tbsResponseData (DER). Nothing here depends on the time, so a case may be kept and judged again.
     """
 
-    at: datetime
-
-    def __init__(self, response: ocsp.OCSPResponse, link: Link, rules: Rules, nonce: bytes | None) -> None:
+    def __init__(
+        self, response: ocsp.OCSPResponse, signed: bytes, link: Link, rules: Rules, nonce: bytes | None
+    ) -> None:
         self.response = response
-        self.signed = response.tbs_response_bytes  # written anew by each access, so kept
+        self.signed = signed
         self.link = link
         self.rules = rules
         self.nonce = nonce
@@ -47,12 +46,8 @@ class Case:
         self.delegate = self.signer
         if self.signer is link.issuer or self.signer in rules.trusted_responders:
             self.delegate = None
-
-    def tried_at(self, at: datetime) -> Case:
-        """The same case at this time (aware UTC)."""
-        trial = object.__new__(Case)
-        trial.__dict__.update(self.__dict__, at=at)
-        return trial
+        self.faults = standing_faults(self)
+        """Why it is not to be believed, at whatever time."""
 
 
 def _decisive(matching: list[ocsp.OCSPSingleResponse]) -> ocsp.OCSPSingleResponse | None:
@@ -78,9 +73,31 @@ def open_case(response: bytes, link: Link, rules: Rules, nonce: bytes | None = N
         if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             said = f"the responder answered {_ERROR_STATUS[parsed.response_status]}"
             return Reason(Code.ERROR_STATUS, said)
-        return Case(parsed, link, rules, nonce)
+        return Case(parsed, _signed_part(response), link, rules, nonce)
     except (ValueError, TypeError, KeyError, UnsupportedAlgorithm) as error:
         return _why_unreadable(response, error)
+
+
+def _signed_part(response: bytes) -> bytes:
+    """The tbsResponseData of a successful response that has been parsed, as it came (RFC 6960 §4.2.1).
+
+    The parser can write it, too, but writes it anew each time, and what was signed is what came.
+    """
+    at = _content(response, 0) + 3  # OCSPResponse, behind its responseStatus
+    at = _content(response, _content(response, at))  # [0], ResponseBytes
+    at = _content(response, at) + response[at + 1]  # its responseType, an OID
+    at = _content(response, _content(response, at))  # OCTET STRING, BasicOCSPResponse
+    begin = _content(response, at)
+    size = response[at + 1]
+    if size >= 0x80:
+        size = int.from_bytes(response[at + 2 : begin], "big")
+    return response[at : begin + size]
+
+
+def _content(der: bytes, at: int) -> int:
+    """Where the content begins of the value at this place, which a parser has found to be DER (X.690 §8.1.3)."""
+    size = der[at + 1]
+    return at + 2 if size < 0x80 else at + 2 + (size & 0x7F)
 
 
 _ERROR_STATUS: Final = {
@@ -171,8 +188,7 @@ def _signs(certificate: x509.Certificate, case: Case) -> bool:
 def _names_issuer(case: Case) -> bool:
     """Whether the responderID is the issuer's; told from the bytes where it can be, for every staple asks this."""
     data = case.signed
-    content = 2 if data[1] < 0x80 else 2 + (data[1] & 0x7F)  # behind the SEQUENCE's tag and length (X.690 §8.1.3)
-    return data.startswith(case.link.responder_id, content) or _is_named(case.response, case.link.issuer)
+    return data.startswith(case.link.responder_id, _content(data, 0)) or _is_named(case.response, case.link.issuer)
 
 
 def _is_named(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:

@@ -42,6 +42,7 @@ _UNDERSTOOD: Final = frozenset(
         "1.3.6.1.4.1.11129.2.4.5",
     }
 )
+_TRUE: Final = b"\x01\x01\xff"  # how DER writes it: without these bytes nothing is critical
 
 
 def _check_signature(case: Case) -> Reason | None:
@@ -112,10 +113,10 @@ def _may_sign_at_all(delegate: x509.Certificate) -> bool:
     return usage.digital_signature
 
 
-def _check_delegate_validity(case: Case, delegate: x509.Certificate) -> Reason | None:
-    if case.at > delegate.not_valid_after_utc:
+def _check_delegate_validity(case: Case, delegate: x509.Certificate, at: datetime) -> Reason | None:
+    if at > delegate.not_valid_after_utc:
         return Reason(Code.DELEGATE_EXPIRED, f"{name_of(delegate)} expired {_when(delegate.not_valid_after_utc)}")
-    if case.at + case.rules.skew < delegate.not_valid_before_utc:
+    if at + case.rules.skew < delegate.not_valid_before_utc:
         begins = _when(delegate.not_valid_before_utc)
         return Reason(Code.DELEGATE_EXPIRED, f"{name_of(delegate)} is not valid before {begins}")
     return None
@@ -173,6 +174,8 @@ def _check_critical_extensions(case: Case) -> Reason | None:
 
 
 def _critical_extensions(case: Case) -> list[str]:
+    if _TRUE not in case.signed:
+        return []
     response = case.response
     try:
         found = list(response.extensions)
@@ -206,15 +209,15 @@ def _critical_extensions_of_many(case: Case) -> list[str]:
     ]
 
 
-def _check_this_update(case: Case) -> Reason | None:
-    if case.this_update is not None and case.this_update > case.at + case.rules.skew:
-        return Reason(Code.NOT_YET_VALID, f"thisUpdate is {_when(case.this_update)}, after {_when(case.at)}")
+def _check_this_update(case: Case, at: datetime) -> Reason | None:
+    if case.this_update is not None and case.this_update > at + case.rules.skew:
+        return Reason(Code.NOT_YET_VALID, f"thisUpdate is {_when(case.this_update)}, after {_when(at)}")
     return None
 
 
-def _check_next_update(case: Case) -> Reason | None:
-    if case.next_update is not None and case.next_update < case.at - case.rules.skew:
-        return Reason(Code.EXPIRED, f"nextUpdate was {_when(case.next_update)}, before {_when(case.at)}")
+def _check_next_update(case: Case, at: datetime) -> Reason | None:
+    if case.next_update is not None and case.next_update < at - case.rules.skew:
+        return Reason(Code.EXPIRED, f"nextUpdate was {_when(case.next_update)}, before {_when(at)}")
     return None
 
 
@@ -233,10 +236,10 @@ def _check_window(case: Case) -> Reason | None:
     return Reason(Code.INVERTED_WINDOW, said)
 
 
-def _check_age(case: Case) -> Reason | None:
+def _check_age(case: Case, at: datetime) -> Reason | None:
     if case.this_update is None:
         return None
-    age = case.at - case.this_update
+    age = at - case.this_update
     if age > case.rules.max_age + case.rules.skew:
         return Reason(Code.TOO_OLD, f"it is {age.days} days old, where {case.rules.max_age.days} are allowed")
     return None
@@ -261,27 +264,47 @@ def _nonce(case: Case) -> bytes | None:
         return b""
 
 
-# The rules, in the order of RFC 6960 §3.2. All of them run on every response.
+# The rules, in the order of RFC 6960 §3.2. All of them run on every response; first those that time does not change.
 CHECKS: Final[tuple[Callable[[Case], Reason | None], ...]] = (
     _check_cert_id,
     _check_contradiction,
     _check_signature,
     _check_signature_algorithm,
     _check_responder_id,
-    _check_this_update,
-    _check_next_update,
     _check_next_update_present,
     _check_window,
-    _check_age,
     _check_critical_extensions,
     _check_nonce,
+)
+TIMED_CHECKS: Final[tuple[Callable[[Case, datetime], Reason | None], ...]] = (
+    _check_this_update,
+    _check_next_update,
+    _check_age,
 )
 # The rules of §4.2.2.2 for a signer that is not the issuer itself, nor trusted by local configuration.
 DELEGATE_CHECKS: Final[tuple[Callable[[Case, x509.Certificate], Reason | None], ...]] = (
     _check_authorised,
-    _check_delegate_validity,
     _check_delegate_revocation,
 )
+TIMED_DELEGATE_CHECKS: Final[tuple[Callable[[Case, x509.Certificate, datetime], Reason | None], ...]] = (
+    _check_delegate_validity,
+)
+
+
+def standing_faults(case: Case) -> list[Reason]:
+    """Why the case fails at whatever time: what the checks find that time does not change."""
+    found = [check(case) for check in CHECKS]
+    if case.delegate is not None:
+        found += [check(case, case.delegate) for check in DELEGATE_CHECKS]
+    return [reason for reason in found if reason is not None]
+
+
+def faults_at(case: Case, at: datetime) -> list[Reason]:
+    """Why the case fails at this time (aware UTC): its standing faults, and what the other checks find."""
+    found = [check(case, at) for check in TIMED_CHECKS]
+    if case.delegate is not None:
+        found += [check(case, case.delegate, at) for check in TIMED_DELEGATE_CHECKS]
+    return case.faults + [reason for reason in found if reason is not None]
 
 
 def notes(case: Case) -> tuple[Reason, ...]:

@@ -77,13 +77,14 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
     """
     try:
         algorithm = response.signature_hash_algorithm
-        signature = response.signature
-        if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
-            key.verify(signature, signed, _ECDSA.get(algorithm.name) or ec.ECDSA(algorithm))
-        elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
-            key.verify(signature, signed, _rsa_padding(response, algorithm), algorithm)
-        elif isinstance(key, _HASHLESS_KEYS) and response.signature_algorithm_oid.dotted_string in _HASHLESS:
-            key.verify(signature, signed)
+        if algorithm is None:
+            if not isinstance(key, _HASHLESS_KEYS) or response.signature_algorithm_oid.dotted_string not in _HASHLESS:
+                return False
+            key.verify(response.signature, signed)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(response.signature, signed, _ECDSA.get(algorithm.name) or ec.ECDSA(algorithm))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(response.signature, signed, _rsa_padding(response, algorithm), algorithm)
         else:
             return False
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
