@@ -46,7 +46,7 @@ class Situation:
     `chain` is the path that was verified, leaf first, its trust anchor last. `offered` and `answered` are
     TLS extension numbers (5, 17) of ClientHello and server. `evidence` holds the judgements by the SHA-256
     fingerprint of the certificate they speak of. `reasons` are those for which the connection is refused
-    already. `at` is aware UTC.
+    already. `at` is aware UTC. `expect_staple` says that the host is remembered as an Expect-Staple host.
     """
 
     chain: Chain
@@ -57,6 +57,7 @@ class Situation:
     engine: str | None = None
     evidence: Mapping[bytes, Sequence[Judgement]] = field(default_factory=lambda: _NO_EVIDENCE)
     reasons: tuple[Reason, ...] = ()
+    expect_staple: bool = False
 
 
 def decide(situation: Situation, policy: Policy) -> ChainVerdict:

@@ -17,46 +17,73 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 
-class MustStaple(enum.StrEnum):
+class Axis(enum.StrEnum):
+    """An axis of the policy that has an order: its values are written from the loosest to the tightest.
+
+    Tightening an axis never turns a refusal into an acceptance (tests/test_policy_order.py). `sources` and `reading`
+    have no such order: another source may bring a "good" or a "revoked", and no reading asks for all that another does.
+    """
+
+    @property
+    def tightness(self) -> int:
+        """The value's place in its axis; 0 is the loosest."""
+        return list(type(self)).index(self)
+
+
+class MustStaple(Axis):
     """Whether a TLS Feature promise binds the client (RFC 7633 §4.3.3)."""
 
+    IGNORE = "ignore"
     ENFORCE = "enforce"
+
+
+class ExpectStaple(Axis):
+    """Whether a host remembered for its Expect-Staple header must staple its leaf as if the leaf promised it."""
+
+    IGNORE = "ignore"
+    ENFORCE = "enforce"
+
+
+class Depth(Axis):
+    """Which certificates are asked about: every one below the trust anchor, or the leaf."""
+
+    LEAF = "leaf"
+    EVERY = "every"
+
+
+class Action(Axis):
+    """What to do about a status that is not good."""
+
+    NOTE = "note"
+    REFUSE = "refuse"
+
+
+class NoRevAvail(Axis):
+    """Whether id-ce-noRevAvail in the leaf excuses it from having evidence (RFC 9608 §4)."""
+
+    ACCEPT = "accept"
     IGNORE = "ignore"
 
 
-class Depth(enum.StrEnum):
-    """Which certificates are asked about: every one below the trust anchor, or the leaf."""
-
-    EVERY = "every"
-    LEAF = "leaf"
-
-
-class Action(enum.StrEnum):
-    """What to do about a status that is not good."""
-
-    REFUSE = "refuse"
-    NOTE = "note"
-
-
-class WeakSignature(enum.StrEnum):
+class WeakSignature(Axis):
     """Whether evidence signed with SHA-1 may serve. MD5 never does."""
 
-    REFUSE = "refuse"
     ALLOW_SHA1 = "allow-sha1"
+    REFUSE = "refuse"
 
 
-class UncheckedDelegate(enum.StrEnum):
+class UncheckedDelegate(Axis):
     """A delegated signer without id-pkix-ocsp-nocheck, whose own revocation nobody proved (RFC 6960 §4.2.2.2.1)."""
 
-    REFUSE = "refuse"
     ACCEPT = "accept"
+    REFUSE = "refuse"
 
 
-class NoNextUpdate(enum.StrEnum):
+class NoNextUpdate(Axis):
     """An answer that names no nextUpdate: RFC 9919 refuses it; RFC 6960 §2.4 lets it stand while it is young."""
 
-    REFUSE = "refuse"
     BY_AGE = "by-age"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +105,23 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One value per axis; each default is the closed one. `name` is what reports call it."""
+    """One value per axis; each default is the closed one. `name` is what reports call it.
+
+    `expect_staple` alone is off by default: the header is no standard that demands it, and whoever wants it says so.
+    `short_lived` excuses a leaf whose whole validity is no longer (CA/B BR: 10 days, 7 from 2026-03-15); zero is off.
+    """
 
     name: str = "strict"
     must_staple: MustStaple = MustStaple.ENFORCE
+    expect_staple: ExpectStaple = ExpectStaple.IGNORE
     depth: Depth = Depth.EVERY
     missing: Action = Action.REFUSE
     unusable: Action = Action.REFUSE
     unknown: Action = Action.REFUSE
     revoked: Action = Action.REFUSE
     nothing_to_check: Action = Action.REFUSE
+    no_rev_avail: NoRevAvail = NoRevAvail.IGNORE
+    short_lived: timedelta = timedelta()
     sources: frozenset[Source] = frozenset({Source.STAPLE})
     reading: Reading = Reading.EVIDENCE
     rules: Rules = field(default_factory=Rules)
