@@ -30,12 +30,12 @@ FACADE_RANK = 4
 # What computes and does nothing else. A name is added here after a look at what it does when it is imported.
 PURE = (
     *("__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "datetime"),
-    *("enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string"),
+    *("difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string"),
     *("struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse", "warnings"),
     *("asn1crypto", "certtools", "cryptography", "idna"),
 )
 PURE_CORE = (*PURE, "mustaple.core")
-PURE_CERTTOOLS = (*PURE, "secrets")  # a serial number and a key are drawn, never guessed
+PURE_CERTTOOLS = (*PURE, "secrets", "contextvars")  # a serial number and a key are drawn, never guessed
 CERTTOOLS_ON_DISK = "certtools.ca_dir"
 
 CLOCKS = {"now", "utcnow", "today"}

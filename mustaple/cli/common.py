@@ -8,11 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mustaple.core.errors import InputError
+from mustaple.net.address import parse_address
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from certtools.chain import Chain
+
+__all__ = [
+    "EXIT_ACCEPTED",
+    "EXIT_INTERNAL",
+    "EXIT_NO_ANSWER",
+    "EXIT_REFUSED",
+    "EXIT_USAGE",
+    "MAX_FILE_BYTES",
+    "complain",
+    "parse_address",
+    "parse_duration",
+    "parse_time",
+    "print_json",
+    "read_certificate",
+    "read_certificates",
+    "read_chain",
+    "read_file",
+]
 
 EXIT_ACCEPTED: Final = 0
 EXIT_REFUSED: Final = 1
@@ -92,38 +111,20 @@ def parse_time(text: str | None) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> timedelta:
-    """A span such as `300s`, `15m`, `12h` or `10d`; a bare number is seconds. Raises InputError otherwise."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    """A span such as `300s`, `15m`, `12h`, `10d` or `200ms`; a bare number is seconds. Raises InputError otherwise."""
+    number = text.rstrip("".join(_UNITS))
+    unit = text[len(number) :] or "s"
     try:
         span = timedelta(seconds=float(number) * _UNITS[unit])
-    except (ValueError, OverflowError):
+    except (KeyError, ValueError, OverflowError):
         raise InputError(f"{text!r} is not a span of time; write it as 300s, 15m, 12h or 10d") from None
     if span < timedelta():
         raise InputError(f"{text!r} is negative; a span of time is not")
     return span
-
-
-def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]:
-    """`HOST:PORT`, `[IPv6]:PORT`, or `HOST` where there is a default port.
-
-    Raises InputError for anything else, a port outside 1–65535 included.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]") or (host.count(":") and not host.startswith("[")):
-        host, port = text, ""
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not host or any(character.isspace() or character in "/?#@" for character in host):
-        raise InputError(f"{text!r} is not HOST:PORT")
-    if not port and default_port is not None:
-        return host, default_port
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InputError(f"{text!r} is not HOST:PORT, with a port from 1 to 65535")
-    return host, int(port)
 
 
 def print_json(value: object) -> None:
