@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certtools.chain import Chain, name_of, to_pem
+from certtools.drawing import serial_number as draw_serial_number
 from certtools.extensions import find_extension
 from certtools.feature import Feature, extension, not_inherited, read_features
 from certtools.keys import KeyKind, PrivateKey, generate_key, key_to_pem, signature_hash
@@ -328,7 +329,7 @@ def _builder(
         raise AuthorityError(f"It would expire ({end:%Y-%m-%d %H:%M}) before it begins ({start:%Y-%m-%d %H:%M}).")
     if start.year < 1950:
         raise AuthorityError(f"No certificate begins before 1950, as on {start:%Y-%m-%d} (RFC 5280 §4.1.2.5).")
-    serial = serial_number if serial_number is not None else x509.random_serial_number()
+    serial = serial_number if serial_number is not None else draw_serial_number()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

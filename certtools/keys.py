@@ -8,7 +8,7 @@ from typing import TypeAlias, cast, get_args
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+
+from certtools.drawing import ec_key, ed25519_key, rsa_key
 
 PrivateKey: TypeAlias = CertificateIssuerPrivateKeyTypes
 
@@ -49,13 +51,13 @@ def generate_key(kind: KeyKind | str = KeyKind.EC_P256) -> PrivateKey:
         raise KeyKindError(f"There is no key kind {kind!r}; choose one of {', '.join(KeyKind)}.") from error
     match kind:
         case KeyKind.EC_P256:
-            return ec.generate_private_key(ec.SECP256R1())
+            return ec_key(ec.SECP256R1())
         case KeyKind.EC_P384:
-            return ec.generate_private_key(ec.SECP384R1())
+            return ec_key(ec.SECP384R1())
         case KeyKind.ED25519:
-            return ed25519.Ed25519PrivateKey.generate()
+            return ed25519_key()
         case KeyKind.RSA_2048 | KeyKind.RSA_3072 | KeyKind.RSA_4096:
-            return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("rsa-")))
+            return rsa_key(int(kind.removeprefix("rsa-")))
         case _:
             return _generate_ml_dsa(kind)
 

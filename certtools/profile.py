@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from certtools.drawing import ecdsa_deterministic
 from certtools.extensions import find_extension
 from certtools.feature import extension
 from certtools.keys import signature_hash
@@ -53,7 +54,7 @@ def sign_certificate(
     """The certificate, with every extension its profile asks for (RFC 5280 §4.2)."""
     for value, critical in _extensions(public_key, profile, issuer):
         builder = builder.add_extension(value, critical=critical)
-    return builder.sign(key, signature_hash(key))
+    return builder.sign(key, signature_hash(key), ecdsa_deterministic=ecdsa_deterministic(key))
 
 
 def _extensions(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certtools.drawing import ecdsa_deterministic
 from certtools.keys import signature_hash
 from certtools.profile import authority_key_identifier
 
@@ -59,7 +60,8 @@ def crl(
     )
     for value, critical in said:
         builder = builder.add_extension(value, critical=critical)
-    return builder.sign(key, signature_hash(key)).public_bytes(Encoding.DER)
+    signed = builder.sign(key, signature_hash(key), ecdsa_deterministic=ecdsa_deterministic(key))
+    return signed.public_bytes(Encoding.DER)
 
 
 def _entry(revoked: Revoked) -> x509.RevokedCertificate:

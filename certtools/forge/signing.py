@@ -9,6 +9,7 @@ from asn1crypto.core import Null, Sequence
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certtools.drawing import seeded
 from certtools.keys import signature_hash
 
 if TYPE_CHECKING:
@@ -43,9 +44,14 @@ def sign_bytes(
         identifier = SignedDigestAlgorithm({"algorithm": f"{chosen.name}_rsa", "parameters": Null()})
         return identifier, key.sign(data, padding.PKCS1v15(), chosen)
     if isinstance(key, ec.EllipticCurvePrivateKey) and chosen is not None:
-        return SignedDigestAlgorithm({"algorithm": f"{chosen.name}_ecdsa"}), key.sign(data, ec.ECDSA(chosen))
+        return SignedDigestAlgorithm({"algorithm": f"{chosen.name}_ecdsa"}), key.sign(data, _ecdsa(chosen))
     if algorithm is not None or isinstance(key, dsa.DSAPrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise ValueError(f"A key of the type {type(key).__name__} takes no hash of one's choice.")
     # EdDSA and ML-DSA sign under the very identifier that their public keys bear (RFC 8410 §3, RFC 9881 §2).
     public = Sequence.load(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     return SignedDigestAlgorithm.load(public[0].dump()), key.sign(data)
+
+
+def _ecdsa(algorithm: hashes.HashAlgorithm) -> ec.ECDSA:
+    # Without a seed nothing is said, since not every OpenSSL can sign deterministically.
+    return ec.ECDSA(algorithm, deterministic_signing=True) if seeded() else ec.ECDSA(algorithm)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certtools.authority import Authority
+from certtools.drawing import rsa_key
 from certtools.forge.ocsp import ResponderId, wrap
 from certtools.forge.scene import DAY, Scene, by_name
 
@@ -42,8 +43,7 @@ def md5_signature(scene: Scene) -> bytes:
 
 def short_key(scene: Scene) -> bytes:
     """A delegate with an RSA key of 1024 bits signed it."""
-    key = rsa.generate_private_key(65537, 1024)  # noqa: S505  a breakable key is the point
-    return scene.response(signer=scene.delegate(key=key))
+    return scene.response(signer=scene.delegate(key=rsa_key(1024)))
 
 
 def wrong_responder_name(scene: Scene) -> bytes:
