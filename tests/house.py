@@ -30,8 +30,8 @@ FACADE_RANK = 4
 # What computes and does nothing else. A name is added here after a look at what it does when it is imported.
 PURE = (
     *("__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "datetime"),
-    *("difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re", "string"),
-    *("struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse", "warnings"),
+    *("difflib", "enum", "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "operator", "re"),
+    *("string", "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse", "warnings"),
     *("asn1crypto", "certtools", "cryptography", "idna"),
 )
 PURE_CORE = (*PURE, "mustaple.core")
