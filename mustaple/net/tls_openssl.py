@@ -32,10 +32,13 @@ class ClientTLS:
     """One connection, without I/O: feed it with `receive`, send what `to_send` gives, until `done`.
 
     Then `verdict` stands, unless a NetworkError was raised on the way. A PENDING verdict waits for `supply`; only an
-    accepted one lets application data through `read` and `write`. `at` is aware UTC, one moment for all of it.
+    accepted one lets application data through `read` and `write`. `at` is aware UTC, one moment for all of it. `alpn`
+    are the application protocols to offer (RFC 7301), the preferred one first.
     """
 
-    def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
+    def __init__(
+        self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime, *, alpn: Sequence[str] = ()
+    ) -> None:
         self.done = False
         self._broken = False
         self._judge = HandshakeJudge(context, name, policy, at)
@@ -46,12 +49,19 @@ class ClientTLS:
             self._tls.set_tlsext_host_name(name.server_name)
         if policy.asks_for_staples:
             self._tls.request_ocsp()
+        if alpn:
+            self._tls.set_alpn_protos([protocol.encode("ascii") for protocol in alpn])
         self._step()
 
     @property
     def verdict(self) -> ChainVerdict | None:
         """The verdict, once the handshake has ended; before that, and after a NetworkError, None."""
         return self._judge.verdict if self.done else None
+
+    @property
+    def alpn_protocol(self) -> str | None:
+        """The application protocol that the server chose; None where it chose none."""
+        return self._tls.get_alpn_proto_negotiated().decode("ascii", "replace") or None
 
     @property
     def wanted(self) -> tuple[Link, ...]:
