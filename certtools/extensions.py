@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 TLS_FEATURE = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24")  # id-pe-tlsfeature, RFC 7633 §4.1
 TLS_FEATURE_DER = bytes.fromhex("06082b06010505070118")
+NO_REV_AVAIL = "2.5.29.56"  # id-ce-noRevAvail, RFC 9608 §2
+_NULL = bytes.fromhex("0500")
+_POINTERS = {"2.5.29.31": "it names CRL distribution points", "2.5.29.46": "it names a freshest CRL"}
 _MASK = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.127")
 _MASK_DER = TLS_FEATURE_DER[:-1] + b"\x7f"
 
@@ -92,6 +95,38 @@ def crl_urls(certificate: x509.Certificate) -> tuple[str, ...]:
     """The URLs of the CRL distribution points (RFC 5280 §4.2.1.13), in their order."""
     points = find_extension(certificate, x509.CRLDistributionPoints) or ()
     return _urls(name for point in points for name in point.full_name or ())
+
+
+def has_no_rev_avail(certificate: x509.Certificate) -> bool:
+    """Whether the certificate says, with id-ce-noRevAvail, that no revocation information is published for it.
+
+    True only for what the RFC allows: the extension once, its value NULL, in a certificate without what contradicts
+    it (`no_rev_avail_conflicts`). Unreadable extensions say no (RFC 9608 §2, §3).
+    """
+    try:
+        values = [each.value for each in raw_extensions(certificate) if each.oid == NO_REV_AVAIL]
+    except ExtensionsError:
+        return False
+    return values == [_NULL] and not no_rev_avail_conflicts(certificate)
+
+
+def no_rev_avail_conflicts(certificate: x509.Certificate) -> tuple[str, ...]:
+    """What may not stand beside noRevAvail and does, in words: a CA, or pointers to revocation information.
+
+    Without the extension it says the same of the certificate; nothing is wrong with it then (RFC 9608 §3).
+    """
+    try:
+        names = {each.oid for each in raw_extensions(certificate)}
+        extensions_of(certificate)
+    except ExtensionsError as error:
+        return (str(error),)
+    found = [said for oid, said in _POINTERS.items() if oid in names]
+    constraints = find_extension(certificate, x509.BasicConstraints)
+    if constraints is not None and constraints.ca:
+        found.append("basicConstraints says that it is a CA")
+    if ocsp_urls(certificate):
+        found.append("authorityInfoAccess names an OCSP responder")
+    return tuple(found)
 
 
 def _urls(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
