@@ -128,7 +128,7 @@ def test_nothing_that_a_terminal_acts_upon_is_printed(home: Home) -> None:
     home.write("chain.pem", home.world.issue("leaf", ca=evil).chain_pem())
     home.fetch()
     said = home.stdout + home.stderr
-    assert "CA ?[2J?31m?" in said
+    assert r"CA \x1b[2J\x9b31m\u202e" in said
     assert all(character.isprintable() or character == "\n" for character in said)
 
 

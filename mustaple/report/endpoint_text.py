@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mustaple.report.inspect_text import moment_of, plain_text, window_text
+from mustaple.report.inspect_text import moment_of, window_text
+from mustaple.report.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def endpoint_text(facts: Facts) -> str:
     """The path, and each handshake with a few lines for each certificate."""
-    return "\n".join(plain_text(line) for line in _lines(facts))
+    return "\n".join(map(printable, _lines(facts)))
 
 
 def _lines(facts: Facts) -> Iterator[str]:

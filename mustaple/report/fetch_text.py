@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from certtools.chain import name_of
 from mustaple.net.multistaple import How, Outcome
+from mustaple.report.plain import printable
 from mustaple.report.verdict_json import judgement_json, reason_json, time_json
 from mustaple.report.verdict_text import span_text
 
@@ -108,8 +109,3 @@ def _staple_json(staple: Staple) -> dict[str, Any]:
         "due": time_json(staple.due),
         **judgement_json(staple.judgement),
     }
-
-
-def printable(text: str) -> str:
-    """One line that a terminal does not act upon: certificates and servers may say anything."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mustaple.report.issue_text import feature_text
+from mustaple.report.plain import printable
 from mustaple.report.verdict_text import span_text
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _READERS: Final = {
 def inspection_text(inspection: Facts) -> str:
     """Every document of a file, a paragraph each."""
     at = moment_of(inspection["at"])
-    paragraphs = ["\n".join(plain_text(line) for line in _lines(facts, at)) for facts in inspection["documents"]]
+    paragraphs = ["\n".join(map(printable, _lines(facts, at))) for facts in inspection["documents"]]
     return "\n\n".join(paragraphs)
 
 
@@ -186,8 +187,3 @@ def moment_of(text: str) -> datetime:
 
 def _date(text: str) -> str:
     return f"{moment_of(text):%Y-%m-%d %H:%M} UTC"
-
-
-def plain_text(line: str) -> str:
-    """The line without control characters, which a hostile name could send to the terminal."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mustaple.core.verdict import Outcome, Status
+from mustaple.report.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ def judgement_text(judgement: Judgement, subject: str, at: datetime) -> str:
         lines.append(f"signed by {judgement.responder}")
     if judgement.this_update is not None:
         lines.append(_window(judgement, at))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def verdict_text(verdict: ChainVerdict, target: str) -> str:
@@ -36,7 +37,7 @@ def verdict_text(verdict: ChainVerdict, target: str) -> str:
     lines.extend(f"  note: {_plain(note)}" for note in verdict.notes)
     for certificate in verdict.certificates:
         lines.extend(_certificate_lines(certificate, verdict.at))
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _certificate_lines(verdict: CertVerdict, at: datetime) -> Iterator[str]:
