@@ -37,7 +37,7 @@ class Reading(enum.StrEnum):
 
     EVIDENCE: a good staple keeps the promise, whichever extension carried it (RFC 7633 §4.2.3.1).
     RFC: by the letter of §4.3.3: each promised and offered extension must itself be answered.
-    MOZILLA: only the list [5] is acceptable, and a CA's list must equal its child's.
+    MOZILLA: no value but 5 is acceptable, nor an empty list, and a CA's list must equal its child's.
     GNUTLS: 5 asks for a staple; every other value is passed over.
     """
 
@@ -58,6 +58,9 @@ class Demand(NamedTuple):
     chain: bool = False
     carriers: frozenset[int] = frozenset()
     unacceptable: str | None = None
+
+
+_NOTHING = Demand()
 
 
 def encode_features(values: Iterable[int]) -> bytes:
@@ -137,24 +140,37 @@ def not_inherited(
     return frozenset(issuer) - own
 
 
+def inheritance_fault(issuer: tuple[int, ...] | None, subject: tuple[int, ...] | None, reading: Reading) -> str | None:
+    """Why this reading takes no such list below such a list of its CA; None where it does (RFC 7633 §4.2.2).
+
+    By the reading MOZILLA the two must be the same, order and all, and a certificate without a list is no match for
+    the empty one; by every other the certificate's list is a superset.
+    """
+    if reading is Reading.MOZILLA:
+        if issuer is None or issuer == subject:
+            return None
+        return f"has {'no list' if subject is None else f'the list {list(subject)}'} where its CA has {list(issuer)}"
+    lacking = not_inherited(issuer, subject)
+    return f"lacks {sorted(lacking)}, which its CA promises for it" if lacking else None
+
+
 def demand(features: tuple[int, ...] | None, *, reading: Reading, offered: frozenset[int], tls13: bool) -> Demand:
     """What a leaf's list demands of a handshake whose ClientHello offered these extension numbers.
 
-    A promise binds the server only as far as the client asked (RFC 7633 §4.3.3).
+    A promise binds the server only as far as the client asked (RFC 7633 §4.3.3). In TLS 1.3 extension 17 can be
+    answered by nobody, and status_request asks for every certificate, so 5 is what must have been offered there.
     """
     if features is None:
-        return Demand()
-    asked = _STATUS_REQUEST in offered or _STATUS_REQUEST_V2 in offered
+        return _NOTHING
+    asked = _STATUS_REQUEST in offered
     if reading is Reading.MOZILLA:
-        if features != (_STATUS_REQUEST,):
-            return Demand(unacceptable=f"the list {list(features)} is not [5]")
+        if not features or any(value != _STATUS_REQUEST for value in features):
+            return Demand(unacceptable=f"the list {list(features)} holds another value than 5, or none")
         return Demand(leaf=asked)
     if reading is Reading.GNUTLS:
         return Demand(leaf=asked and _STATUS_REQUEST in features)
-    promised = offered & frozenset(features)
     if reading is Reading.RFC:
-        carriers = promised & {_STATUS_REQUEST, _STATUS_REQUEST_V2}
+        carriers = offered & frozenset(features) & {_STATUS_REQUEST, _STATUS_REQUEST_V2}
         return Demand(leaf=bool(carriers), chain=_STATUS_REQUEST_V2 in carriers, carriers=carriers)
-    # EVIDENCE: in TLS 1.3 status_request itself asks for every certificate, so 17 can be kept by it.
-    whole = _STATUS_REQUEST_V2 in features and (_STATUS_REQUEST_V2 in offered or (asked and tls13))
+    whole = _STATUS_REQUEST_V2 in features and (asked if tls13 else _STATUS_REQUEST_V2 in offered)
     return Demand(leaf=whole or (asked and _STATUS_REQUEST in features), chain=whole)

@@ -21,6 +21,7 @@ from certtools.feature import (
     demand,
     encode_features,
     extension,
+    inheritance_fault,
     not_inherited,
     read_features,
 )
@@ -169,6 +170,29 @@ def test_a_certificate_has_at_least_what_its_ca_has(
     assert not_inherited(issuer, subject, Reading.MOZILLA) == missing_by_mozilla
 
 
+@pytest.mark.requirement("RFC7633-4.2.2-2")
+@pytest.mark.parametrize(
+    ("issuer", "subject", "by_rfc", "by_mozilla"),
+    [
+        (None, None, None, None),
+        (None, (5,), None, None),
+        ((5,), (5,), None, None),
+        ((5,), (5, 17), None, "has the list [5, 17] where its CA has [5]"),
+        ((5, 17), (17, 5), None, "has the list [17, 5] where its CA has [5, 17]"),
+        ((5, 17), (5,), "lacks [17], which its CA promises for it", "has the list [5] where its CA has [5, 17]"),
+        ((5,), None, "lacks [5], which its CA promises for it", "has no list where its CA has [5]"),
+        ((), None, None, "has no list where its CA has []"),  # an empty list is still a list
+        ((), (), None, None),
+    ],
+)
+def test_why_a_list_does_not_fit_that_of_its_ca(
+    issuer: tuple[int, ...] | None, subject: tuple[int, ...] | None, by_rfc: str | None, by_mozilla: str | None
+) -> None:
+    for reading in Reading:
+        expected = by_mozilla if reading is Reading.MOZILLA else by_rfc
+        assert inheritance_fault(issuer, subject, reading) == expected
+
+
 NONE, LEAF, CHAIN = Demand(), Demand(leaf=True), Demand(leaf=True, chain=True)
 
 
@@ -181,12 +205,15 @@ NONE, LEAF, CHAIN = Demand(), Demand(leaf=True), Demand(leaf=True, chain=True)
         ((99,), {5, 17}, False, NONE, NONE),
         ((5,), set(), False, NONE, NONE),
         ((5,), {5}, False, LEAF, LEAF),
-        ((5,), {17}, False, LEAF, LEAF),
+        ((5,), {17}, False, NONE, NONE),
         ((5,), {5}, True, LEAF, LEAF),
         ((17,), {5}, False, NONE, NONE),
         ((17,), {17}, False, CHAIN, NONE),
         ((17,), {5}, True, CHAIN, NONE),
+        ((17,), {17}, True, NONE, NONE),
         ((17,), set(), True, NONE, NONE),
+        ((5, 17), {17}, False, CHAIN, NONE),
+        ((5, 17), {17}, True, NONE, NONE),
         ((5, 17), {5}, False, LEAF, LEAF),
         ((5, 17), {5, 17}, False, CHAIN, LEAF),
         ((5, 99), {5}, True, LEAF, LEAF),
@@ -221,8 +248,8 @@ def test_by_the_letter_each_promised_and_offered_extension_is_answered(
 
 
 @pytest.mark.requirement("RFC7633-4.2.3-1")
-@pytest.mark.parametrize("features", [(), (17,), (5, 17), (17, 5), (5, 5), (5, 99)], ids=str)
-def test_mozilla_takes_no_list_but_five(features: Sequence[int]) -> None:
+@pytest.mark.parametrize("features", [(), (17,), (5, 17), (17, 5), (99, 5), (5, 99)], ids=str)
+def test_mozilla_takes_no_value_but_five(features: Sequence[int]) -> None:
     refused = demand(tuple(features), reading=Reading.MOZILLA, offered=frozenset({5}), tls13=True)
     assert refused.unacceptable
     assert not refused.leaf
@@ -232,6 +259,8 @@ def test_mozilla_takes_no_list_but_five(features: Sequence[int]) -> None:
 @pytest.mark.requirement("RFC7633-4.2.3-1")
 def test_mozilla_takes_five_and_none() -> None:
     assert demand((5,), reading=Reading.MOZILLA, offered=frozenset({5}), tls13=True) == LEAF
+    assert demand((5, 5), reading=Reading.MOZILLA, offered=frozenset({5}), tls13=True) == LEAF
+    assert demand((5,), reading=Reading.MOZILLA, offered=frozenset({17}), tls13=False) == NONE
     assert demand((5,), reading=Reading.MOZILLA, offered=frozenset(), tls13=True) == NONE
     assert demand(None, reading=Reading.MOZILLA, offered=frozenset({5}), tls13=True) == NONE
     assert not feature_warnings((5,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from certtools.chain import name_of
-from certtools.feature import Demand, FeatureError, demand, not_inherited
-from mustaple.core.policy import Action, Depth, MustStaple, Policy
+from certtools.chain import is_authority, name_of
+from certtools.extensions import has_no_rev_avail
+from certtools.feature import Demand, Feature, FeatureError, demand, inheritance_fault
+from mustaple.core.policy import Action, Depth, ExpectStaple, MustStaple, NoRevAvail, Policy
 from mustaple.core.verdict import (
     CertVerdict,
     ChainVerdict,
@@ -37,6 +39,8 @@ _PRECEDENCE: Final = {
 _SETTLED: Final = frozenset({Status.REVOKED, Status.GOOD})
 _NO_EVIDENCE: Final[Mapping[bytes, Sequence[Judgement]]] = MappingProxyType({})
 _NO_DEMAND: Final = Demand()
+_STATUS_REQUESTS: Final = frozenset({int(Feature.STATUS_REQUEST), int(Feature.STATUS_REQUEST_V2)})
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ def decide(situation: Situation, policy: Policy) -> ChainVerdict:
     """
     chain = situation.chain
     reasons, asked = _feature_reasons(situation, policy)
+    leaf_owes = Code.PROMISE_BROKEN if asked.leaf else None
+    chain_owes = Code.PROMISE_BROKEN if asked.chain else None
+    if situation.expect_staple and leaf_owes is None and policy.expect_staple is ExpectStaple.ENFORCE:
+        leaf_owes = None if _STATUS_REQUESTS.isdisjoint(situation.offered) else Code.EXPECTED_STAPLE
     if not chain.links and policy.nothing_to_check is Action.REFUSE:
         said = f"{name_of(chain.leaf)} is itself the trust anchor, so no issuer can vouch for it"
         reasons = (*reasons, Reason(Code.NOTHING_TO_CHECK, said))
@@ -76,11 +84,20 @@ def decide(situation: Situation, policy: Policy) -> ChainVerdict:
     wanted = []
     refused, checked = bool(reasons), False
     for position, link in enumerate(chain.links):
-        obliged = asked.chain or (asked.leaf and position == 0)
-        if not policy.looks_at_evidence or (position and policy.depth is Depth.LEAF and not obliged):
-            certificates.append(CertVerdict(link, obliged, Outcome.ACCEPTED, Status.NOT_CHECKED, None, ()))
+        owed = chain_owes if position else leaf_owes
+        if owed is None and (not policy.looks_at_evidence or (position and policy.depth is Depth.LEAF)):
+            certificates.append(
+                CertVerdict(
+                    link,
+                    obliged=False,
+                    outcome=Outcome.ACCEPTED,
+                    status=Status.NOT_CHECKED,
+                    judgement=None,
+                    judgements=(),
+                )
+            )
             continue
-        verdict = _decide_link(link, situation, policy, obliged=obliged)
+        verdict = _decide_link(link, situation, policy, owed)
         checked = True
         refused = refused or verdict.outcome is Outcome.REFUSED
         if verdict.outcome is Outcome.PENDING:
@@ -133,14 +150,14 @@ def _feature_faults(chain: Chain, policy: Policy) -> tuple[tuple[Reason, ...], t
         else:
             lists.append(features)
     for link, own, above in zip(chain.links, lists, lists[1:], strict=False):
-        lacking = not_inherited(above, own, policy.reading)
-        if lacking:
-            said = f"{name_of(link.subject)} lacks {sorted(lacking)}, which {name_of(link.issuer)} promises for it"
-            reasons.append(Reason(Code.FEATURE_NOT_INHERITED, said))
+        fault = inheritance_fault(above, own, policy.reading)
+        if fault is not None:
+            reasons.append(Reason(Code.FEATURE_NOT_INHERITED, f"{name_of(link.subject)} {fault}"))
     return tuple(reasons), tuple(lists)
 
 
-def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: bool) -> CertVerdict:
+def _decide_link(link: Link, situation: Situation, policy: Policy, owed: Code | None) -> CertVerdict:
+    """The verdict on one certificate; `owed` is the reason for which a staple that is not good refuses it, if any."""
     fingerprint = link.fingerprint
     judgements = tuple(
         [
@@ -150,23 +167,27 @@ def _decide_link(link: Link, situation: Situation, policy: Policy, *, obliged: b
         ]
     )
     decisive = combine(judgements)
+    obliged = owed is not None
     staple = combine([each for each in judgements if each.source is Source.STAPLE]) if obliged else None
     status = Status.MISSING if decisive is None else decisive.status
-    # What the certificate promises is a staple: no other source keeps the promise in its place.
+    # What is owed is a staple: no other source keeps the promise in its place, and nothing excuses from it.
     broken = obliged and (staple is None or staple.status is not Status.GOOD)
+    excuses: tuple[Reason, ...] = ()
     if status is Status.REVOKED:
         refuse = broken or policy.revoked is Action.REFUSE
     elif status is Status.GOOD or broken:
         refuse = broken
+    elif link is situation.chain.links[0] and (excuses := _excuses(link, policy)):
+        refuse = False
     elif policy.sources - {Source.STAPLE} - {each.source for each in judgements}:
         return CertVerdict(link, obliged, Outcome.PENDING, status, decisive, judgements)
     else:
         refuse = _refuses(status, policy)
-    why = _broken_promise(link, staple) if broken and status is not Status.REVOKED else _why(link, decisive)
+    why = _unpaid(link, owed, staple) if owed and broken and status is not Status.REVOKED else _why(link, decisive)
     notes = decisive.notes if decisive is not None else ()
     if refuse:
         return CertVerdict(link, obliged, Outcome.REFUSED, status, decisive, judgements, why, notes)
-    return CertVerdict(link, obliged, Outcome.ACCEPTED, status, decisive, judgements, (), why + notes)
+    return CertVerdict(link, obliged, Outcome.ACCEPTED, status, decisive, judgements, (), excuses + why + notes)
 
 
 def combine(judgements: Sequence[Judgement]) -> Judgement | None:
@@ -174,6 +195,21 @@ def combine(judgements: Sequence[Judgement]) -> Judgement | None:
     if len(judgements) == 1:
         return judgements[0]
     return min(judgements, key=lambda judgement: _PRECEDENCE[judgement.status], default=None)
+
+
+def _excuses(link: Link, policy: Policy) -> tuple[Reason, ...]:
+    """What the policy lets excuse this leaf from having evidence (RFC 9608 §4); nothing excuses a CA."""
+    leaf = link.subject
+    excuses = []
+    if policy.no_rev_avail is NoRevAvail.ACCEPT and has_no_rev_avail(leaf):
+        excuses.append(Reason(Code.NO_REVOCATION_AVAILABLE, f"{name_of(leaf)} carries noRevAvail"))
+    if policy.short_lived:
+        # From notBefore through notAfter, both seconds included (RFC 5280 §4.1.2.5).
+        validity = leaf.not_valid_after_utc - leaf.not_valid_before_utc + _SECOND
+        if validity <= policy.short_lived and not is_authority(leaf):
+            said = f"{name_of(leaf)} lives {validity}, and up to {policy.short_lived} counts as short"
+            excuses.append(Reason(Code.SHORT_LIVED, said))
+    return tuple(excuses)
 
 
 def _refuses(status: Status, policy: Policy) -> bool:
@@ -184,10 +220,14 @@ def _refuses(status: Status, policy: Policy) -> bool:
     return policy.missing is Action.REFUSE
 
 
-def _broken_promise(link: Link, staple: Judgement | None) -> tuple[Reason, ...]:
+def _unpaid(link: Link, owed: Code, staple: Judgement | None) -> tuple[Reason, ...]:
+    """Why what is owed was not given: what is wrong with the staple, or that there is none."""
     if staple is not None and staple.status is not Status.MISSING:
         return staple.reasons
-    return (Reason(Code.PROMISE_BROKEN, f"{name_of(link.subject)} promises a staple, and the server sent none"),)
+    name = name_of(link.subject)
+    if owed is Code.EXPECTED_STAPLE:
+        return (Reason(owed, f"this host's Expect-Staple header promises a staple for {name}, and it sent none"),)
+    return (Reason(owed, f"{name} promises a staple, and the server sent none"),)
 
 
 def _why(link: Link, decisive: Judgement | None) -> tuple[Reason, ...]:

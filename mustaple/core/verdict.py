@@ -125,7 +125,21 @@ class Code(enum.Enum):
     NO_STAPLE = ("no-staple", 90, "RFC 6066 §8", "make the server staple this certificate")
     UNREACHABLE = ("unreachable", 91, "RFC 6960 §5", "see that the responder answers at this address")
     NO_URL = ("no-url", 92, "RFC 6960 §3.1", "issue the certificate with an OCSP URL, or name one")
+    EXPECTED_STAPLE = (
+        "expected-staple",
+        42,
+        "RFC 7633 §4.3.3",  # the header is no RFC's; enforced, it binds like a promise of the certificate
+        "make the server staple, or let it send Expect-Staple with max-age=0 for some time first",
+    )
     WRONG_CARRIER = ("wrong-carrier", 41, "RFC 7633 §4.3.3", "answer with the extension the certificate promises")
+    # what excuses the lack of evidence: notes, never refusals
+    NO_REVOCATION_AVAILABLE = (
+        "no-revocation-available",
+        93,
+        "RFC 9608 §4",
+        "nothing: the certificate says that nobody publishes its status",
+    )
+    SHORT_LIVED = ("short-lived", 94, "RFC 9608 §1", "nothing: expiry does what revocation would")
     # a response nobody can read
     OVERSIZED = ("oversized", 10, "RFC 6960 §4.2.1", "look at what answers there: no OCSP response is so large")
     MALFORMED = ("malformed", 11, "RFC 6960 §4.2.1", "look at what answers there: it is not an OCSP response")
@@ -264,8 +278,8 @@ class CertVerdict:
     """What the policy makes of one certificate and all the evidence there is for it.
 
     `status` is the combined status; `judgement` is the piece of evidence that decided it (None where there was
-    none), `judgements` are all of them. `reasons` refuse; `notes` only tell. `obliged` says whether a TLS
-    Feature promise binds this certificate's staple in this handshake.
+    none), `judgements` are all of them. `reasons` refuse; `notes` only tell. `obliged` says whether the server
+    owes this certificate's staple in this handshake: by a TLS Feature promise, or as an Expect-Staple host.
     """
 
     link: Link
