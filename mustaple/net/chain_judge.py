@@ -30,8 +30,10 @@ class ChainJudge(HandshakeJudge):
 
     engine: ClassVar[str] = ENGINE
 
-    def __init__(self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime) -> None:
-        super().__init__(context, name, policy, at)
+    def __init__(
+        self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime, *, expect_staple: bool = False
+    ) -> None:
+        super().__init__(context, name, policy, at, expect_staple=expect_staple)
         both = frozenset({wire.STATUS_REQUEST, wire.STATUS_REQUEST_V2})
         self.offered = both if policy.asks_for_staples else frozenset()
         self._shown = Shown(())
@@ -75,7 +77,7 @@ class ChainJudge(HandshakeJudge):
         """Judge and decide, with nothing sent in answer to the flight."""
         with self._keeping_problems():
             if self._policy.asks_for_staples:
-                self._judge(self._shown.verified, NAMES[self._version])
+                self._judge(lambda: self._shown.verified, NAMES[self._version])
             else:
                 self._decide_unasked(self._shown.verified, NAMES[self._version])
         verdict = self.verdict

@@ -52,17 +52,19 @@ def start(
     *,
     maximum: str | None = None,
     identity: Identity | None = None,
+    expect_staple: bool = False,
 ) -> AnyClientTLS:
     """One connection of that engine, without I/O: its ClientHello waits to be sent.
 
-    `maximum` and `identity` are those with which the context was made.
+    `maximum` and `identity` are those with which the context was made; `expect_staple` says that the host is
+    remembered as an Expect-Staple host.
     """
     if engine is not Engine.RFC6961:
-        return ClientTLS(context, name, policy, at)
+        return ClientTLS(context, name, policy, at, expect_staple=expect_staple)
     # A slow import, and most clients never need it.
     from mustaple.net.tls_chain import ChainClientTLS
 
-    return ChainClientTLS(context, name, policy, at, maximum=maximum, identity=identity)
+    return ChainClientTLS(context, name, policy, at, maximum=maximum, identity=identity, expect_staple=expect_staple)
 
 
 def only_rfc6961_can_tell(verdict: ChainVerdict, policy: Policy) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certtools.chain import Link
+    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict, Judgement
     from mustaple.net.service_name import ServiceName
@@ -69,6 +70,7 @@ class ChainClientTLS:
     Then `verdict` stands, unless a NetworkError was raised on the way. A PENDING verdict waits for `supply`; only an
     accepted one lets application data through `read` and `write`. `at` is aware UTC. `maximum` is "TLSv1.2" or
     "TLSv1.3". In TLS 1.2 both status_request and status_request_v2 are offered, the latter for `ocsp_multi`.
+    `expect_staple` says that the host is remembered as an Expect-Staple host.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class ChainClientTLS:
         *,
         maximum: str | None = None,
         identity: Identity | None = None,
+        expect_staple: bool = False,
     ) -> None:
         self.done = False
-        self._judge = ChainJudge(context, name, policy, at)
+        self._judge = ChainJudge(context, name, policy, at, expect_staple=expect_staple)
         self._pipe = Pipe()
         self._received = 0
         self._plain = b""
@@ -97,6 +100,11 @@ class ChainClientTLS:
     def verdict(self) -> ChainVerdict | None:
         """The verdict, once the handshake has ended; before that, and after a NetworkError, None."""
         return self._judge.verdict if self.done else None
+
+    @property
+    def flight(self) -> Flight | None:
+        """What the server sent, certificates and staples; None where it was not read, as where no staple was asked."""
+        return self._judge.flight
 
     @property
     def wanted(self) -> tuple[Link, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certtools.chain import Link
+    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict, Judgement
     from mustaple.net.service_name import ServiceName
@@ -33,15 +34,23 @@ class ClientTLS:
 
     Then `verdict` stands, unless a NetworkError was raised on the way. A PENDING verdict waits for `supply`; only an
     accepted one lets application data through `read` and `write`. `at` is aware UTC, one moment for all of it. `alpn`
-    are the application protocols to offer (RFC 7301), the preferred one first.
+    are the application protocols to offer (RFC 7301), the preferred one first. `expect_staple` says that the host is
+    remembered as an Expect-Staple host.
     """
 
     def __init__(
-        self, context: ClientContext, name: ServiceName, policy: Policy, at: datetime, *, alpn: Sequence[str] = ()
+        self,
+        context: ClientContext,
+        name: ServiceName,
+        policy: Policy,
+        at: datetime,
+        *,
+        alpn: Sequence[str] = (),
+        expect_staple: bool = False,
     ) -> None:
         self.done = False
         self._broken = False
-        self._judge = HandshakeJudge(context, name, policy, at)
+        self._judge = HandshakeJudge(context, name, policy, at, expect_staple=expect_staple)
         self._tls = SSL.Connection(context.openssl)
         self._tls.set_app_data(self._judge)
         self._tls.set_connect_state()
@@ -57,6 +66,11 @@ class ClientTLS:
     def verdict(self) -> ChainVerdict | None:
         """The verdict, once the handshake has ended; before that, and after a NetworkError, None."""
         return self._judge.verdict if self.done else None
+
+    @property
+    def flight(self) -> Flight | None:
+        """What the server sent, certificates and staples; None where it was not read, as where no staple was asked."""
+        return self._judge.flight
 
     @property
     def alpn_protocol(self) -> str | None:
