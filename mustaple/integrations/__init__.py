@@ -1,0 +1,1 @@
+"""mustaple inside other people's libraries: transports for httpx, fixtures for pytest."""

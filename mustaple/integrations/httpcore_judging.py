@@ -1,0 +1,138 @@
+"""How connections of httpcore are judged, whether they block or not: what to trust, when staples expire, deadlines."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+
+from mustaple.core.errors import InputError
+from mustaple.core.verdict import Outcome, Status
+from mustaple.integrations.httpx_errors import VerdictError
+from mustaple.net.engines import only_rfc6961_can_tell
+from mustaple.net.evidence import settle
+from mustaple.net.service_name import service_name
+from mustaple.net.tls_context import Identity, client_context
+from mustaple.net.tls_openssl import ClientTLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    import httpcore
+
+    from mustaple.core.policy import Policy
+    from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.tls_context import Authorities, ClientContext, PathLike
+
+CHUNK: Final = 1 << 16
+GOODBYE: Final = 1.0  # seconds that close_notify may take to leave
+_NEEDS_TLS13: Final = (
+    "; OpenSSL cannot ask a TLS 1.2 server for the staples above the leaf, so in applications policy {!r} needs TLS 1.3"
+)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What all connections of one transport are judged by.
+
+    `clock` gives the time, aware UTC. `fetch_timeout` bounds, in seconds, the fetches for one connection.
+    `on_verdict` gets the host and the verdict of each connection, accepted or refused, before it is used.
+    """
+
+    context: ClientContext
+    policy: Policy
+    clock: Callable[[], datetime]
+    alpn: tuple[str, ...]
+    fetch_timeout: float
+    on_verdict: Callable[[str, ChainVerdict], None] | None = None
+    # httpcore hands a context to `start_tls`: ours is never used but to tell the server's TLS from a proxy's.
+    token: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def begin(self, host: str) -> ClientTLS:
+        """A connection to this host, whose ClientHello waits to be sent. Raises InputError for an impossible name."""
+        return ClientTLS(self.context, service_name(host), self.policy, self.clock(), alpn=self.alpn)
+
+    def settle(self, tls: ClientTLS, host: str) -> ChainVerdict:
+        """The accepting verdict, after the fetches it may still want; it blocks where it does. Raises VerdictError."""
+        verdict = tls.verdict
+        if verdict is None:
+            raise RuntimeError("The handshake has not been completed.")
+        if verdict.outcome is Outcome.PENDING:
+            verdict = settle(tls, verdict, self.policy, self.fetch_timeout)
+        if self.on_verdict is not None:
+            self.on_verdict(host, verdict)
+        if not verdict.accepted:
+            unaskable = only_rfc6961_can_tell(verdict, self.policy)
+            raise VerdictError(verdict, _NEEDS_TLS13.format(self.policy.name) if unaskable else "")
+        return verdict
+
+
+class Judged:
+    """What is known of an accepted connection. httpcore asks it for the protocol, as it asks an `ssl.SSLObject`."""
+
+    def __init__(self, tls: ClientTLS, verdict: ChainVerdict, clock: Callable[[], datetime]) -> None:
+        self.verdict = verdict
+        self._protocol = tls.alpn_protocol
+        self._clock = clock
+        self._expires_at = expires_at(verdict)
+
+    @property
+    def expired(self) -> bool:
+        """Whether evidence that the verdict stands on has expired since."""
+        return self._expires_at is not None and self._clock() > self._expires_at
+
+    def selected_alpn_protocol(self) -> str | None:
+        """The application protocol that was negotiated; None is HTTP/1.1."""
+        return self._protocol
+
+    def version(self) -> str | None:
+        """The version of TLS, as "TLSv1.3"."""
+        return self.verdict.protocol
+
+    def tell(self, what: str) -> Any:
+        """The answer to `get_extra_info`, None for what only the socket knows."""
+        return {"ssl_object": self, "verdict": self.verdict, "staples_expired": self.expired}.get(what)
+
+
+def expires_at(verdict: ChainVerdict) -> datetime | None:
+    """When the first piece of evidence expires that the acceptance stands on; None where it stands on none."""
+    decisive = [each.judgement for each in verdict.certificates if each.status is Status.GOOD]
+    return min((each.dies_at for each in decisive if each is not None and each.dies_at is not None), default=None)
+
+
+class Remaining:
+    """The seconds left of one operation; httpcore's timeouts, in which None means for ever."""
+
+    def __init__(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> None:
+        self._end = None if timeout is None else time.monotonic() + timeout
+        self._late = late
+
+    def left(self) -> float | None:
+        """What is left; raises the timeout where nothing is."""
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise self._late("timed out")
+        return left
+
+
+def trust(
+    ca: Authorities | Iterable[Authorities] | None, certificate: PathLike | None, key: PathLike | None
+) -> ClientContext:
+    """The context for connections that trust `ca` and show the certificate; see `StapledTransport`."""
+    identity = None
+    if certificate is not None:
+        identity = Identity(os.fspath(certificate), os.fspath(key if key is not None else certificate))
+    elif key is not None:
+        raise InputError("A client's key is of no use without its certificate.")
+    if ca is None:
+        return client_context(None, identity=identity)
+    if isinstance(ca, str | os.PathLike | x509.Certificate):
+        return client_context((ca,), identity=identity)
+    return client_context(tuple(ca), identity=identity)
