@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from contextlib import contextmanager
@@ -38,9 +37,7 @@ def open_database(path: Path | None, schema: Schema, *, create: bool = True) -> 
         database.executescript(schema.tables)
         return database
     with explained(path, schema.name):
-        fresh = create and _touch(path)
-        if not path.exists():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        fresh = _touch(path, create=create)
         # A URI, so that what has gone in the meantime is an error and no new, empty database.
         database = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE, isolation_level=None
@@ -53,10 +50,10 @@ def open_database(path: Path | None, schema: Schema, *, create: bool = True) -> 
     return database
 
 
-def _touch(path: Path) -> bool:
-    """Whether there was no such file, or an empty one: now there is one."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), _PRIVATE))
-    return path.stat().st_size == 0
+def _touch(path: Path, *, create: bool) -> bool:
+    """Whether the file, made where that is allowed and it is not there, is still empty. SQLite says less of a path."""
+    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), _PRIVATE))
+    return create and path.stat().st_size == 0
 
 
 def _prepare(database: sqlite3.Connection, path: Path, schema: Schema, *, fresh: bool) -> None:

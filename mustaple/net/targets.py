@@ -22,7 +22,7 @@ HTTPS: Final = 443
 # Where each protocol is spoken in clear until STARTTLS.
 STARTTLS_PORTS: Final = {"smtp": 25, "imap": 143, "pop3": 110, "ldap": 389, "xmpp": 5222, "postgres": 5432}
 _OPTIONS: Final = ("sni", "connect", "starttls", "expect")
-_KEPT_IN_MEMORY: Final = 1 << 20  # bytes of a list; the rest of it waits in a temporary file
+_KEPT_IN_MEMORY: Final = 1 << 16  # bytes of a list; the rest of it waits in a temporary file
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class TargetList:
     """Every target of a run, once each, however many; may be gone through again and again. A context manager.
 
     All of it is read and found good before there is a `TargetList`, so that a bad line ends a run before it begins;
-    what is kept is the text of the list, beyond 1 MiB in a temporary file. `repeated` is how many lines named
+    what is kept is the text of the list, beyond 64 KiB in a temporary file. `repeated` is how many lines named
     a target once more.
     """
 
