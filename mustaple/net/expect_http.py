@@ -1,0 +1,184 @@
+"""One bounded HTTP request over a connection that was accepted, to see its Expect-Staple header and learn from it."""
+
+from __future__ import annotations
+
+import enum
+import os
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import h11
+
+from mustaple.core.errors import InputError, NetworkError
+from mustaple.core.expect_report import staple_found
+from mustaple.core.expect_staple import HeaderError, canonical_name, first_field, parse_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from mustaple.core.expect_staple import ExpectStapleHeader, KnownHost
+    from mustaple.net.client import Connection
+    from mustaple.net.expect_hosts import ExpectHosts
+    from mustaple.net.expect_reports import ReportSender
+
+MAX_HEAD: Final = 32 * 1024  # bytes of a response's head, informational ones included
+TIMEOUT: Final = 10.0  # seconds for the request and the response's head together
+_CHUNK: Final = 4096
+_AGENT: Final = b"mustaple"
+
+
+class Heard(enum.StrEnum):
+    """What came of a response's Expect-Staple header."""
+
+    ABSENT = "absent"  # there was none
+    NOTED = "noted"  # the host is remembered, for the first time or anew
+    FORGOTTEN = "forgotten"  # max-age=0
+    IGNORED = "ignored"  # it does not conform, or does not count on this connection
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSeen:
+    """The answer to one request. `status` is HTTP's, `value` the first Expect-Staple field as text, None if absent.
+
+    `header` is what it says where it conforms, `known` what is remembered because of it, `why` one clause on why it was
+    ignored. `reported` says that its report-uri is sent a report about this connection.
+    """
+
+    status: int
+    heard: Heard
+    value: str | None = None
+    header: ExpectStapleHeader | None = None
+    known: KnownHost | None = None
+    why: str | None = None
+    reported: bool = False
+
+
+def look_http(
+    connection: Connection,
+    host: str,
+    port: int,
+    at: datetime,
+    memory: ExpectHosts,
+    *,
+    sender: ReportSender | None = None,
+    path: str = "/",
+    timeout: float = TIMEOUT,
+) -> HeaderSeen:
+    """Ask for a page, read no more than the head of the answer, and learn from its Expect-Staple header.
+
+    `host` and `port` are those of the request, `at` is aware UTC. What the header says is remembered only where the
+    connection had a valid staple that says good (Expect-Staple §2.3.1); where it had not, `sender` reports it to the
+    header's report-uri. The connection is of no further use.
+
+    Raises NetworkError where no HTTP comes, not in time (`timeout` in seconds), or a head larger than MAX_HEAD.
+    """
+    head = exchange(connection, "GET", host, port, path, timeout=timeout)
+    value = first_field(head.headers)
+    if value is None:
+        return HeaderSeen(head.status_code, Heard.ABSENT)
+    text = value.decode("latin-1")
+    try:
+        header = parse_header(value)
+    except HeaderError as error:
+        return HeaderSeen(head.status_code, Heard.IGNORED, text, why=str(error))
+    if canonical_name(host) is None:
+        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why="an IP address is never remembered")
+    found = staple_found(connection.verdict, connection.flight)
+    if found is None:
+        said = "this policy asked for no staple, so the connection shows nothing"
+        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why=said)
+    if not found.complies:
+        reported = False
+        if sender is not None and header.report_uri is not None:
+            reported = sender.report(
+                connection, host, port, report_uri=header.report_uri, expires_at=at + header.max_age, at=at
+            )
+        said = "it came over a connection without a good staple"
+        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why=said, reported=reported)
+    known = memory.learn(host, header, at)
+    return HeaderSeen(head.status_code, Heard.NOTED if known else Heard.FORGOTTEN, text, header, known)
+
+
+def exchange(
+    connection: Connection,
+    method: str,
+    host: str,
+    port: int,
+    path: str,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
+    timeout: float = TIMEOUT,
+) -> h11.Response:
+    """Send one HTTP/1.1 request and read the head of its answer; the body is left unread.
+
+    Raises NetworkError as `look_http` does.
+    """
+    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    name = canonical_name(host) or (f"[{host}]" if ":" in host else host)
+    authority = name if port == 443 else f"{name}:{port}"
+    fields = [
+        (b"Host", authority.encode("ascii")),
+        (b"User-Agent", _AGENT),
+        (b"Accept", b"*/*"),
+        (b"Connection", b"close"),
+    ]
+    fields += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+    if body:
+        fields.append((b"Content-Length", b"%d" % len(body)))
+    try:
+        with _ending(connection, timeout, peer):
+            events = [h11.Request(method=method, target=path.encode("ascii"), headers=fields)]
+            sent = b"".join(http.send(event) or b"" for event in [*events, h11.Data(data=body), h11.EndOfMessage()])
+            connection.sendall(sent)
+            return _head(connection, http)
+    except h11.RemoteProtocolError as error:
+        raise NetworkError(f"{peer} does not answer in HTTP: {error}") from error
+    except h11.LocalProtocolError as error:
+        raise InputError(f"{method} {path!r} is no HTTP request: {error}") from error
+
+
+def _head(connection: Connection, http: h11.Connection) -> h11.Response:
+    received = 0
+    while True:
+        event = http.next_event()
+        if isinstance(event, h11.Response):
+            return event
+        if event is h11.NEED_DATA:
+            data = connection.recv(_CHUNK)
+            received += len(data)
+            if received > MAX_HEAD:  # one 1xx after the other is no head too long for h11
+                raise h11.RemoteProtocolError(f"the head of its answer is longer than {MAX_HEAD} bytes")
+            http.receive_data(data)
+
+
+@contextmanager
+def _ending(connection: Connection, timeout: float, peer: str) -> Iterator[None]:
+    """End the connection when the time is over: a socket's own timeout begins anew with each byte that drips in."""
+    late = threading.Event()
+    line = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(timeout, end)
+    timer.daemon = True
+    connection.settimeout(timeout)
+    timer.start()
+    try:
+        yield
+    except NetworkError as error:
+        if late.is_set():
+            raise NetworkError(f"{peer} did not answer in HTTP within {timeout:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+        line.close()
