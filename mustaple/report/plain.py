@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
+from typing import Final
+
+# What json.dumps leaves as it is; not all of it prints.
+_UNPRINTABLE: Final = re.compile(r"[^\n -~]")
+
 
 def printable(text: str) -> str:
     r"""The text with everything that does not print written out, `\x1b` or `\u202e`; it is one line then.
@@ -17,3 +25,18 @@ def _written(letter: str) -> str:
         return letter
     number = ord(letter)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def json_text(value: object, *, indent: str = "") -> str:
+    r"""A value as JSON, two spaces a level, after `indent`; what does not print is written `\u009b` there too.
+
+    The result is the same value to every reader of JSON, and its lines do nothing to a terminal.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    lines = text if text.isascii() and "\x7f" not in text else _UNPRINTABLE.sub(_escaped, text)
+    return textwrap.indent(lines, indent) if indent else lines
+
+
+def _escaped(found: re.Match[str]) -> str:
+    letter = found.group()
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
