@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from openssl_ends import Stepper, accepting, plain_context, pump, server_context
 from ratios import ratio
 
-from mustaple.core.flight import _entries_tls12, _entries_tls13, read_flight
+from mustaple.core.flight import _sent_tls12, _sent_tls13, read_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +58,8 @@ def test_the_flight_recorder(
         recorded, unrecorded = _clients(stapled, number)
 
         def first_sight(recorded: Callable[[], None] = recorded) -> None:
-            _entries_tls12.cache_clear()
-            _entries_tls13.cache_clear()
+            _sent_tls12.cache_clear()
+            _sent_tls13.cache_clear()
             recorded()
 
         found.append(ratio(recorded, unrecorded, rounds=1500, calls=1, at_most=1.1))

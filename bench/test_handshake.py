@@ -14,7 +14,7 @@ from openssl_ends import Stepper, accepting, plain_context, pump, server_context
 from ratios import ratio
 
 from certtools.forge.ocsp import good
-from mustaple.core.flight import _entries_tls12, _entries_tls13
+from mustaple.core.flight import _sent_tls12, _sent_tls13
 from mustaple.core.policy import preset
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import client_context
@@ -132,5 +132,6 @@ def test_strict_handshake_with_chain_staples(
 def _forget(context: ClientContext) -> None:
     context.hear.cache_clear()
     context.path.cache_clear()
-    _entries_tls12.cache_clear()
-    _entries_tls13.cache_clear()
+    context.only_path.cache_clear()
+    _sent_tls12.cache_clear()
+    _sent_tls13.cache_clear()

@@ -87,7 +87,7 @@ def test_a_server_that_staples_nothing_leaves_its_entries_bare(leaf: Issued, ver
     flight = read_flight(captured.data, secret=captured.secret)
     assert [entry.staples for entry in flight.entries] == [(), ()]
     assert 5 not in flight.answered
-    assert flight.staples_by_fingerprint() == {}
+    assert flight.sent.staples == {}
 
 
 def test_a_hello_retry_request_comes_first(leaf: Issued, staple: bytes) -> None:
@@ -158,7 +158,7 @@ def test_staples_of_ocsp_multi_go_to_the_certificates_in_their_order() -> None:
 
 def test_a_certificate_sent_twice_has_the_staples_of_both_places() -> None:
     flight = read_flight(flight_13((LEAF, b"s0"), (CA, None), (LEAF, b"s2")), secret=flights.SECRET)
-    assert flight.staples_by_fingerprint() == {
+    assert flight.sent.staples == {
         hashlib.sha256(LEAF).digest(): (
             Staple(b"s0", "TLS 1.3 Certificate, entry 0"),
             Staple(b"s2", "TLS 1.3 Certificate, entry 2"),

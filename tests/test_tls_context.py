@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import certifi
@@ -10,17 +11,21 @@ import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from tls_server import server_context, shake
 
-from certtools.chain import to_pem
+from certtools.chain import Chain, to_pem
 from certtools.forge import good
 from mustaple.core.errors import InputError
+from mustaple.core.flight import Entry, Sent
 from mustaple.core.policy import preset
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import ClientContext, Identity, client_context
 from mustaple.net.tls_openssl import ClientTLS
+from mustaple.net.tls_path import show
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from cryptography import x509
 
     from certtools.authority import Authority, Issued
 
@@ -134,3 +139,61 @@ def test_a_context_is_made_once_until_its_files_change(root: Authority, tmp_path
     file.unlink()
     with pytest.raises(InputError):
         client_context([file])
+
+
+class _Bystander:
+    """Lets OpenSSL verify as it does."""
+
+    def on_secret(self, *_: object) -> None:
+        pass
+
+    def on_certificate(self, *_: object, ok: bool) -> bool:
+        return ok
+
+    def on_status(self, *_: object) -> bool:
+        return True
+
+
+def _only_path_and_openssls(
+    context: ClientContext, *certificates: x509.Certificate
+) -> tuple[Chain | None, Chain | None]:
+    sent = [certificate.public_bytes(Encoding.DER) for certificate in certificates]
+    found = context.only_path(Sent(tuple(Entry(der, (), "a test") for der in sent)))
+    return found, context.path(show(sent, context, _Bystander()).verified)
+
+
+def test_the_only_path_is_the_one_that_openssl_verifies(
+    root: Authority, rogue: Authority, intermediate: Authority, leaf: Issued, at: datetime
+) -> None:
+    middle = intermediate.certificate
+    for anchors in ([root.certificate], [root.certificate, rogue.certificate], [middle], [root.certificate, middle]):
+        context = ClientContext(anchors, at=at)
+        for sent in ((middle,), (middle, root.certificate), (rogue.certificate, middle)):
+            found, verified = _only_path_and_openssls(context, leaf.certificate, *sent)
+            assert found == verified
+            assert found is not None
+    trusted_leaf = ClientContext([leaf.certificate], at=at)
+    assert _only_path_and_openssls(trusted_leaf, leaf.certificate)[0] == Chain((leaf.certificate,))
+
+
+def test_where_two_certificates_have_one_name_openssl_says_which_it_took(
+    root: Authority, intermediate: Authority, leaf: Issued, at: datetime
+) -> None:
+    span = {"not_before": at - timedelta(days=9), "not_after": at + timedelta(days=9)}
+    for name in ("Namesake CA", "namesake  ca"):  # for OpenSSL these are one, too (RFC 5280 §7.1)
+        other = root.intermediate(name, **span)
+        mine = root.intermediate("Namesake CA", **span)
+        issued = mine.leaf(["localhost"], **span)
+        context = ClientContext([root.certificate], at=at)
+        found, verified = _only_path_and_openssls(context, issued.certificate, other.certificate, mine.certificate)
+        assert found is None
+        assert verified == Chain((issued.certificate, mine.certificate, root.certificate))
+    assert _only_path_and_openssls(context, issued.certificate, mine.certificate)[0] == verified
+
+
+def test_there_is_no_only_path_to_nobody_trusted(
+    rogue: Authority, intermediate: Authority, leaf: Issued, at: datetime
+) -> None:
+    for context in (ClientContext([rogue.certificate], at=at), ClientContext(at=at)):
+        assert _only_path_and_openssls(context, leaf.certificate, intermediate.certificate) == (None, None)
+    assert ClientContext([rogue.certificate], at=at).only_path(Sent((Entry(b"0", (), "a test"),))) is None

@@ -19,7 +19,7 @@ from tls_server import MemoryServer, server_context, shake
 
 from certtools.forge.signing import sign_bytes
 from mustaple.core.errors import NetworkError
-from mustaple.core.flight import Entry, Flight
+from mustaple.core.flight import Entry, Flight, Sent
 from mustaple.core.policy import PRESETS, preset
 from mustaple.core.verdict import Code
 from mustaple.net import tls_judge
@@ -251,7 +251,7 @@ def test_errors_without_words_still_say_what_they_are() -> None:
 
 
 def test_a_staple_that_only_openssl_cannot_read_is_told_in_its_words(staple: bytes) -> None:
-    flight = Flight("TLSv1.3", 0x1301, (Entry(b"a certificate", (staple,), "entry 0"),), frozenset({5}))
+    flight = Flight("TLSv1.3", 0x1301, Sent((Entry(b"a certificate", (staple,), "entry 0"),)), frozenset({5}))
     parsing = SSL.Error([("asn1", "", "too long"), ("SSL routines", "", "tlsv1 bad certificate status response")])
     assert [reason.code for reason in unreadable_staples(flight, parsing)] == [Code.MALFORMED]
     assert unreadable_staples(flight, SSL.Error([("SSL routines", "", "bad signature")])) == []

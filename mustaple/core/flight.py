@@ -59,19 +59,14 @@ class Staple(NamedTuple):
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """What the server sent: `protocol` as OpenSSL names it, `cipher_suite` by number, extension numbers `answered`.
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """The certificates that a server sent, with their staples. Two are equal only where they are the same object."""
 
-    In TLS 1.2 those are the numbers of the ServerHello; in TLS 1.3 those of the certificate entries.
-    """
-
-    protocol: str
-    cipher_suite: int
     entries: tuple[Entry, ...]
-    answered: frozenset[int]
 
-    def staples_by_fingerprint(self) -> dict[bytes, tuple[Staple, ...]]:
+    @cached_property
+    def staples(self) -> dict[bytes, tuple[Staple, ...]]:
         """The staples of each certificate by its SHA-256; a certificate sent twice has those of both places."""
         found: dict[bytes, tuple[Staple, ...]] = {}
         for entry in self.entries:
@@ -79,6 +74,25 @@ class Flight:
                 staples = tuple(Staple(response, entry.origin) for response in entry.staples)
                 found[entry.fingerprint] = found.get(entry.fingerprint, ()) + staples
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What the server sent: `protocol` as OpenSSL names it, `cipher_suite` by number, extension numbers `answered`.
+
+    In TLS 1.2 those are the numbers of the ServerHello; in TLS 1.3 those of the certificate entries. A server that
+    shows the same again gets the very same `sent`.
+    """
+
+    protocol: str
+    cipher_suite: int
+    sent: Sent
+    answered: frozenset[int]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The certificates in the order sent, and what came with each."""
+        return self.sent.entries
 
 
 def read_flight(
@@ -130,19 +144,19 @@ def _read_tls13(
     if number != _CERTIFICATE:
         raise _misplaced(number, "where Certificate should")
     try:
-        entries, answered = _entries_tls13(body, frozenset(offered))
+        sent, answered = _sent_tls13(body, frozenset(offered))
     except WireError as error:
         raise CarriageError(str(error), error.alert) from None
-    return Flight("TLSv1.3", hello.cipher_suite, entries, answered)
+    return Flight("TLSv1.3", hello.cipher_suite, sent, answered)
 
 
 # A server shows the same Certificate message for hours; errors are not kept.
 @lru_cache(maxsize=_KEPT_MESSAGES)
-def _entries_tls13(body: bytes, offered: frozenset[int]) -> tuple[tuple[Entry, ...], frozenset[int]]:
+def _sent_tls13(body: bytes, offered: frozenset[int]) -> tuple[Sent, frozenset[int]]:
     """The entries of a Certificate message, and the extension numbers that they answer with."""
     decoded = wire.decode_certificate_tls13(body, offered)
     entries = tuple(_entry_tls13(entry, place) for place, entry in enumerate(decoded))
-    return entries, frozenset(extension for entry in decoded for extension, _ in entry.extensions)
+    return Sent(entries), frozenset(extension for entry in decoded for extension, _ in entry.extensions)
 
 
 def _entry_tls13(entry: wire.CertificateEntry, place: int) -> Entry:
@@ -172,10 +186,10 @@ def _read_tls12(messages: HandshakeMessages, hello: _ServerHello) -> Flight:
     try:
         _check_answers(hello.extensions)
         allowed = _allowed_types(hello.extensions) if status is not None else ()
-        entries = _entries_tls12(certificate, status, allowed)
+        sent = _sent_tls12(certificate, status, allowed)
     except WireError as error:
         raise CarriageError(str(error), error.alert) from None
-    return Flight("TLSv1.2", hello.cipher_suite, entries, frozenset(hello.extensions))
+    return Flight("TLSv1.2", hello.cipher_suite, sent, frozenset(hello.extensions))
 
 
 def _misplaced(number: int, where: str) -> WireError:
@@ -193,7 +207,7 @@ def _check_answers(extensions: dict[int, bytes]) -> None:
 
 
 @lru_cache(maxsize=_KEPT_MESSAGES)
-def _entries_tls12(certificate: bytes, status: bytes | None, allowed: tuple[int, ...]) -> tuple[Entry, ...]:
+def _sent_tls12(certificate: bytes, status: bytes | None, allowed: tuple[int, ...]) -> Sent:
     """One answer of type `ocsp` is the leaf's; those of `ocsp_multi` are the certificates' in their order."""
     certificates = wire.decode_certificate_tls12(certificate)
     origin = "TLS 1.2 CertificateStatus"
@@ -209,9 +223,11 @@ def _entries_tls12(certificate: bytes, status: bytes | None, allowed: tuple[int,
             Alert.BAD_CERTIFICATE_STATUS_RESPONSE,
         )
     padded = responses + (b"",) * (len(certificates) - len(responses))
-    return tuple(
-        Entry(der, (response,) if response else (), origin.format(place))
-        for place, (der, response) in enumerate(zip(certificates, padded, strict=True))
+    return Sent(
+        tuple(
+            Entry(der, (response,) if response else (), origin.format(place))
+            for place, (der, response) in enumerate(zip(certificates, padded, strict=True))
+        )
     )
 
 

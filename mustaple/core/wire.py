@@ -246,14 +246,19 @@ def encode_extensions(extensions: Iterable[tuple[int, bytes]]) -> bytes:
 
 def decode_extensions(reader: Reader, what: str) -> dict[int, bytes]:
     """An extension block by number. A number that stands twice is an illegal_parameter (RFC 9846 §4.3)."""
-    block = reader.inner(2, f"The extensions of {what}")
+    block = reader.vector(2)
     extensions: dict[int, bytes] = {}
-    while block:
-        number = block.uint(2)
-        body = block.vector(2)
+    position, end = 0, len(block)
+    while position < end:
+        # Written out, as the Reader's methods are: every ServerHello comes this way.
+        number = int.from_bytes(block[position : position + 2], "big")
+        body = position + 4
+        position = body + int.from_bytes(block[position + 2 : body], "big")
+        if body > end or position > end:
+            raise WireError(f"The extensions of {what} end early, in the one that begins as {number}.")
         if number in extensions:
             raise WireError(f"{what} holds extension {number} twice.", Alert.ILLEGAL_PARAMETER)
-        extensions[number] = body
+        extensions[number] = block[body:position]
     return extensions
 
 

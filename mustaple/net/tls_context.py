@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from certtools.chain import Chain, ChainError, load_certificates
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from cryptography import x509
-
     from certtools.chain import Link
+    from mustaple.core.flight import Sent
     from mustaple.core.ocsp_case import Case
     from mustaple.core.policy import Rules
     from mustaple.core.verdict import Reason
@@ -108,6 +108,12 @@ class ClientContext:
 
         OpenSSL lets a trusted leaf pass with whatever it found above it, which nobody trusts.
         """
+        self.only_path: Callable[[Sent], Chain | None] = lru_cache(_CACHED_PATHS)(self._only_path)
+        """The only chain that what a server showed can make; None where there may be several, or none.
+
+        Where OpenSSL has verified what the server showed, this is the chain, without it being read back certificate by
+        certificate.
+        """
         # And it shows the same staples for hours: who signed one is found out once, its times are looked at each time.
         self.hear: Callable[[bytes, Link, Rules], Case | Reason] = lru_cache(_CACHED_CASES)(open_case)
         if authorities is None:
@@ -130,6 +136,29 @@ class ClientContext:
             if certificate in self._anchors:
                 return Chain(verified[: position + 1])
         return None
+
+    def _only_path(self, sent: Sent) -> Chain | None:
+        if self._anchors is None:
+            return None
+        try:
+            certificates = [x509.load_der_x509_certificate(entry.certificate) for entry in sent.entries]
+            known = {*certificates, *self._anchors}
+            issuers = {_folded(certificate.subject): certificate for certificate in known}
+            if len(issuers) < len(known):
+                return None  # two certificates of one name: which of them OpenSSL took is for it to say
+            path = [certificates[0]]
+            while path[-1] not in self._anchors:
+                path.append(issuers[_folded(path[-1].issuer)])
+                if len(path) > len(known):
+                    return None  # round and round, to no anchor
+        except (ValueError, TypeError, KeyError, x509.InvalidVersion):
+            return None
+        return Chain(tuple(path))
+
+
+def _folded(name: x509.Name) -> str:
+    """The name without case, spaces and escapes: names that OpenSSL may take for one are one here (RFC 5280 §7.1)."""
+    return "".join(name.rfc4514_string().casefold().replace("\\", "").split())
 
 
 def client_context(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mustaple.core.decide import Situation, decide
 from mustaple.core.errors import WireError
-from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Flight, read_flight
+from mustaple.core.flight import MAX_FLIGHT_BYTES, CarriageError, Flight, Sent, read_flight
 from mustaple.core.ocsp import judge_case
 from mustaple.core.verdict import ChainVerdict, Code, Outcome, Reason, Source
 from mustaple.core.wire import STATUS_REQUEST
@@ -15,7 +17,7 @@ from mustaple.net.service_name import ServiceName, name_reason
 from mustaple.net.tls_errors import is_end_of_file, path_error, readable, unreadable_staples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from mustaple.net.tls_context import ClientContext
 
 ENGINE: Final = "openssl"
+_NOTHING: Final[frozenset[int]] = frozenset()
+_NO_EVIDENCE: Final[Mapping[bytes, Sequence[Judgement]]] = MappingProxyType({})
 _SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
 NO_CHAIN: Final = Reason(Code.NO_CHAIN, "the server's certificates were not shown in this handshake")
 
@@ -112,7 +116,7 @@ class HandshakeJudge:
     def on_status(self, connection: SSL.Connection) -> bool:
         """Judge and decide, with the whole flight at hand and nothing sent in answer to it."""
         try:
-            self._judge(_shown(connection), connection.get_protocol_version_name())
+            self._judge(partial(_verified, connection), connection.get_protocol_version_name())
         except WireError as unreadable:
             self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
         except BaseException as problem:  # noqa: BLE001 - raised again outside OpenSSL
@@ -130,7 +134,7 @@ class HandshakeJudge:
             self._refuse(NO_CHAIN)
         else:
             try:
-                self._decide_unasked(_shown(connection), connection.get_protocol_version_name())
+                self._decide_unasked(_verified(connection), connection.get_protocol_version_name())
             except WireError as unreadable:
                 self._refuse(Reason(Code.PATH_INVALID, str(unreadable)))
 
@@ -170,32 +174,46 @@ class HandshakeJudge:
         if chain is None:
             self._refuse(NO_CHAIN)
         else:
-            self._decide(Situation(chain, self._at, protocol=protocol, engine=self.engine))
+            self._decide(
+                Situation(chain, self._at, protocol=protocol, engine=self.engine, expect_staple=self._expect_staple)
+            )
 
-    def _judge(self, verified: tuple[x509.Certificate, ...], protocol: str) -> None:
-        chain = self._context.path(verified)
-        if chain is None:
-            self._refuse(NO_CHAIN)
-            return
-        mismatch = name_reason(chain.leaf, self._name)
-        reasons = (mismatch,) if mismatch is not None else ()
+    def _judge(self, verified: Callable[[], tuple[x509.Certificate, ...]], protocol: str) -> None:
+        answered, evidence, unreadable, flight = _NOTHING, _NO_EVIDENCE, None, None
         try:
             flight = self.flight = self._flight()
         except WireError as error:
-            reasons = (*reasons, wire_reason(error))
-            situation = Situation(chain, self._at, self.offered, protocol=protocol, engine=self.engine, reasons=reasons)
-            self._decide(situation)
+            chain, unreadable = self._context.path(verified()), wire_reason(error)
+        else:
+            chain = self._context.only_path(flight.sent) or self._context.path(verified())
+            answered, protocol = flight.answered, flight.protocol
+        if chain is None:
+            self._refuse(NO_CHAIN)
             return
-        evidence = self._evidence(chain, flight)
-        answered, protocol = flight.answered, flight.protocol
-        self._decide(Situation(chain, self._at, self.offered, answered, protocol, self.engine, evidence, reasons))
+        if flight is not None:
+            evidence = self._evidence(chain, flight.sent)
+        mismatch = name_reason(chain.leaf, self._name)
+        reasons = tuple([reason for reason in (mismatch, unreadable) if reason is not None])
+        self._decide(
+            Situation(
+                chain,
+                self._at,
+                self.offered,
+                answered,
+                protocol,
+                self.engine,
+                evidence,
+                reasons,
+                expect_staple=self._expect_staple,
+            )
+        )
 
     def _flight(self) -> Flight:
         return read_flight(b"".join(self._captured), secret=self._secret, offered=self.offered)
 
-    def _evidence(self, chain: Chain, flight: Flight) -> dict[bytes, list[Judgement]]:
+    def _evidence(self, chain: Chain, sent: Sent) -> dict[bytes, list[Judgement]]:
         """Each staple judged for the certificate that it came with, if that is on the path."""
-        staples = flight.staples_by_fingerprint()
+        staples = sent.staples
         hear, rules, at = self._context.hear, self._policy.rules, self._at
         return {
             link.fingerprint: [
@@ -207,8 +225,6 @@ class HandshakeJudge:
         }
 
     def _decide(self, situation: Situation) -> ChainVerdict:
-        if self._expect_staple:
-            situation = replace(situation, expect_staple=True)
         self._situation = situation
         self.verdict = verdict = decide(situation, self._policy)
         return verdict
@@ -219,7 +235,7 @@ class HandshakeJudge:
         )
 
 
-def _shown(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
+def _verified(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
     verified = readable(lambda: connection.get_verified_chain(as_cryptography=True))
     return tuple(verified or ())
 
