@@ -1,14 +1,15 @@
-"""Runs a server until it is told to end: SIGINT and SIGTERM end it with exit code 0, SIGHUP refreshes it."""
+"""Runs what goes on until it is told to end: SIGINT and SIGTERM end it with exit code 0, SIGHUP refreshes a server."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 _REFRESH: Final = getattr(signal, "SIGHUP", None)  # not everywhere
 _TAKEN: Final = (signal.SIGINT, signal.SIGTERM, *((_REFRESH,) if _REFRESH is not None else ()))
@@ -51,3 +52,16 @@ def taking_orders() -> Iterator[Orders]:
         signal.set_wakeup_fd(woken)
         os.close(reading)
         os.close(writing)
+
+
+def run_until_told(work: Coroutine[None, None, None]) -> None:
+    """Run this to its end, or until SIGINT or SIGTERM, which cancel it wherever it waits. For the main thread alone."""
+
+    async def run() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
