@@ -4,6 +4,8 @@ The public names, loaded when first used:
 
     connect(host, port, policy=…)   a connection that has kept the promise, or RefusedError with the verdict
     check(host, port, policy=…)     the verdict alone
+    aconnect, acheck                the same for asyncio
+    check_many(targets, settings)   the verdicts on many targets, as a stream
     judge(response, link, at)       what one OCSP response proves about one certificate
     decide(situation, policy)       what a policy makes of a chain and its evidence
 """
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from mustaple.core.ocsp import judge
     from mustaple.core.policy import PRESETS, Policy, Rules, preset
     from mustaple.core.verdict import CertVerdict, ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
+    from mustaple.net.aclient import acheck, aconnect
+    from mustaple.net.check_many import Checked, check_many
     from mustaple.net.client import check, connect
+    from mustaple.net.settings import Settings, Target
 
 __version__ = "0.1.0"
 
@@ -43,14 +48,21 @@ _HOMES = {
     "Reason": "mustaple.core.verdict",
     "Source": "mustaple.core.verdict",
     "Status": "mustaple.core.verdict",
+    "acheck": "mustaple.net.aclient",
+    "aconnect": "mustaple.net.aclient",
+    "Checked": "mustaple.net.check_many",
+    "check_many": "mustaple.net.check_many",
     "check": "mustaple.net.client",
     "connect": "mustaple.net.client",
+    "Settings": "mustaple.net.settings",
+    "Target": "mustaple.net.settings",
 }
 
 __all__ = [
     "PRESETS",
     "CertVerdict",
     "ChainVerdict",
+    "Checked",
     "Code",
     "InputError",
     "Judgement",
@@ -61,11 +73,16 @@ __all__ = [
     "Reason",
     "RefusedError",
     "Rules",
+    "Settings",
     "Situation",
     "Source",
     "Status",
+    "Target",
     "WireError",
+    "acheck",
+    "aconnect",
     "check",
+    "check_many",
     "connect",
     "decide",
     "judge",

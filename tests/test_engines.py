@@ -105,7 +105,7 @@ def test_what_openssl_saw_stands_where_the_second_handshake_fails(monkeypatch: p
                 server.close()
             return begin(engine, *arguments, **options)
 
-        monkeypatch.setattr("mustaple.net.client.start", start)
+        monkeypatch.setattr("mustaple.net.approach.start", start)
         verdict = check("localhost", server.port, ca=ROOT.certificate)
     assert (verdict.engine, [reason.code for reason in verdict.all_reasons]) == ("openssl", [Code.NO_STAPLE])
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, Unpack
 
-from cryptography import x509
-
-from mustaple.core.errors import InputError, NetworkError, RefusedError
-from mustaple.core.policy import Policy, preset
-from mustaple.core.verdict import ChainVerdict, Outcome
-from mustaple.net.dial import Deadline, dial, network_errors
-from mustaple.net.engines import Engine, engine_named, only_rfc6961_can_tell, start
-from mustaple.net.evidence import settle
-from mustaple.net.service_name import service_name
-from mustaple.net.tls_context import Identity, client_context
+from mustaple.core.errors import NetworkError, RefusedError
+from mustaple.core.verdict import Outcome
+from mustaple.net.approach import Plan
+from mustaple.net.dial import Deadline, dial, network_errors, unreachable
+from mustaple.net.engines import Engine, only_rfc6961_can_tell
+from mustaple.net.settings import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from datetime import datetime
 
+    from mustaple.core.policy import Policy
+    from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.approach import Approach
     from mustaple.net.engines import AnyClientTLS
-    from mustaple.net.tls_context import Authorities, PathLike
+    from mustaple.net.settings import Options, Target
 
-TIMEOUT: Final = 10.0
 _CHUNK: Final = 1 << 16
 
 
@@ -94,64 +90,38 @@ class Connection:
                 self._socket.sendall(waiting)
 
 
-def connect(
-    host: str,
-    port: int,
-    policy: Policy | str = "strict",
-    *,
-    ca: Authorities | Iterable[Authorities] | None = None,
-    server_name: str | None = None,
-    address: tuple[str, int] | None = None,
-    timeout: float = TIMEOUT,
-    wait: float = 0.0,
-    at: datetime | None = None,
-    certificate: PathLike | None = None,
-    key: PathLike | None = None,
-    maximum: str | None = None,
-    engine: Engine | str = Engine.OPENSSL,
-) -> Connection:
+def connect(host: str, port: int, policy: Policy | str = "strict", **options: Unpack[Options]) -> Connection:
     """A connection that this policy accepts; otherwise RefusedError, whose `verdict` says which certificate and why.
 
-    `policy` is a `Policy` or the name of a preset. `ca` is what to trust: a file, a directory, a certificate, or
-    several; None is the system's store. `server_name` is the name to ask for and to find in the certificate, `address`
-    where to connect; both are `host` and `port` unless given. `timeout` bounds, in seconds, everything up to the end
-    of the handshake, and once more all the fetches that the policy asks for after it; `wait` is how long a port that
-    refuses is tried again. `at` (aware UTC) judges path and evidence at another time than now. `certificate` and `key`
-    are PEM files with the client's own; `maximum` is "TLSv1.2" or "TLSv1.3". `engine` is OpenSSL, since the other is
-    not for an application's traffic.
+    The options are the fields of `Target` and `Settings`: `ca`, `timeout`, `starttls`, `proxy` and the rest. `engine`
+    is OpenSSL unless given, since the other is not for an application's traffic.
 
     Raises NetworkError where nobody answers, not in time, or not in TLS, and InputError for arguments of no use.
     """
-    chosen, which = preset_or_policy(policy), engine_named(engine)
-    identity = _identity(certificate, key)
-    context = client_context(_authorities(ca), identity=identity, at=at, maximum=maximum)
-    name = service_name(server_name if server_name is not None else host)
-    moment = at if at is not None else datetime.now(UTC)
-
-    def reach(engine: Engine) -> _Reached:
-        tls = start(engine, context, name, chosen, moment, maximum=maximum, identity=identity)
-        return _reach(tls, address if address is not None else (host, port), timeout, wait)
-
-    reached = reach(which)
-    if which is Engine.AUTO and only_rfc6961_can_tell(reached.verdict, chosen):
+    options.setdefault("engine", Engine.OPENSSL)
+    call = Call.of(host, port, policy, options)
+    plan, target = Plan(call.settings), call.target
+    at = plan.moment()
+    reached = _reach(plan, target, plan.engine, at)
+    if plan.engine is Engine.AUTO and only_rfc6961_can_tell(reached.verdict, plan.policy):
         reached.sock.close()  # a server may serve one client at a time
         try:
-            reached = reach(Engine.RFC6961)
+            reached = _reach(plan, target, Engine.RFC6961, at)
         except NetworkError:
             # What OpenSSL saw stands then; a connection that is wanted further has to be made again.
-            reached = reached if reached.verdict.outcome is Outcome.REFUSED else reach(Engine.OPENSSL)
-    return _admit(reached, chosen, timeout)
+            if reached.verdict.outcome is not Outcome.REFUSED:
+                reached = _reach(plan, target, Engine.OPENSSL, at)
+    return _admit(reached, plan)
 
 
-def check(
-    host: str, port: int, policy: Policy | str = "strict", *, engine: Engine | str = Engine.AUTO, **options: Any
-) -> ChainVerdict:
+def check(host: str, port: int, policy: Policy | str = "strict", **options: Unpack[Options]) -> ChainVerdict:
     """The verdict alone, also where it refuses; the connection is closed. All else is as in `connect`.
 
-    Where `engine` is "auto" and a second handshake was needed, the verdict is that of the second alone.
+    `engine` is "auto" unless given. Where that needs a second handshake, the verdict is that of the second alone.
     """
+    options.setdefault("engine", Engine.AUTO)
     try:
-        with connect(host, port, policy, engine=engine, **options) as connection:
+        with connect(host, port, policy, **options) as connection:
             return connection.verdict
     except RefusedError as refused:
         return refused.verdict
@@ -161,87 +131,61 @@ class _Reached(NamedTuple):
     """A handshake that came to a verdict, whatever it is; the socket is still open."""
 
     sock: socket.socket
-    tls: AnyClientTLS
+    approach: Approach
     verdict: ChainVerdict
-    peer: str
 
 
-def _reach(tls: AnyClientTLS, where: tuple[str, int], timeout: float, wait: float) -> _Reached:
-    peer = f"{where[0]}:{where[1]}"
-    deadline = Deadline(timeout)
-    sock = dial(*where, deadline, wait=wait)
+def _reach(plan: Plan, target: Target, engine: Engine, at: datetime) -> _Reached:
+    approach = plan.start(target, engine, at)
+    deadline = Deadline(plan.settings.timeout)
+    sock = dial(*plan.dialled(target), deadline, wait=plan.settings.wait)
     try:
-        return _Reached(sock, tls, _handshake(sock, tls, peer, deadline), peer)
+        return _Reached(sock, approach, _shake(sock, approach, deadline))
     except BaseException:
         sock.close()
         raise
 
 
-def _admit(reached: _Reached, policy: Policy, timeout: float) -> Connection:
+def _shake(sock: socket.socket, approach: Approach, deadline: Deadline) -> ChainVerdict:
+    try:
+        while True:
+            _send(sock, approach, deadline)
+            if approach.verdict is not None:
+                return approach.verdict
+            deadline.bound(sock)
+            received = sock.recv(_CHUNK)
+            try:
+                approach.receive(received)
+            except NetworkError:
+                with suppress(OSError):  # tell the server what was wrong; that it may be gone changes nothing
+                    _send(sock, approach, deadline)
+                raise
+    except TimeoutError as error:
+        raise approach.timed_out(deadline.seconds) from error
+    except OSError as error:
+        raise unreachable(approach.peer, error) from error
+
+
+def _send(sock: socket.socket, approach: Approach, deadline: Deadline) -> None:
+    waiting = approach.to_send()
+    if waiting:
+        deadline.bound(sock)
+        sock.sendall(waiting)
+
+
+def _admit(reached: _Reached, plan: Plan) -> Connection:
     """Fetch what the verdict still wants, and let only an accepted connection pass."""
-    sock, tls, verdict, peer = reached
+    sock, approach, verdict = reached
     try:
         if verdict.outcome is Outcome.PENDING:
-            verdict = settle(tls, verdict, policy, timeout)
+            verdict = plan.settle(approach.tls, verdict)
         if verdict.accepted:
-            sock.settimeout(timeout)
+            sock.settimeout(plan.settings.timeout)
     except BaseException:
         sock.close()
         raise
-    connection = Connection(sock, tls, verdict, peer)
+    connection = Connection(sock, approach.tls, verdict, approach.peer)
     if not verdict.accepted:
         connection.close()
         raise RefusedError(verdict)
     return connection
-
-
-def _handshake(sock: socket.socket, tls: AnyClientTLS, peer: str, deadline: Deadline) -> ChainVerdict:
-    with network_errors(peer, deadline):
-        while True:
-            waiting = tls.to_send()
-            if waiting:
-                deadline.bound(sock)
-                sock.sendall(waiting)
-            if tls.verdict is not None:
-                return tls.verdict
-            deadline.bound(sock)
-            received = sock.recv(_CHUNK)
-            try:
-                tls.receive(received)
-            except NetworkError as error:
-                _send_alert(sock, tls, deadline)
-                raise NetworkError(f"{peer}: {error}") from error
-
-
-def _send_alert(sock: socket.socket, tls: AnyClientTLS, deadline: Deadline) -> None:
-    """Tell the server what was wrong with its handshake; that it may be gone changes nothing."""
-    with suppress(OSError):
-        deadline.bound(sock)
-        sock.sendall(tls.to_send())
-
-
-def preset_or_policy(policy: Policy | str) -> Policy:
-    """The policy itself, or the preset of that name; InputError where there is none."""
-    if isinstance(policy, Policy):
-        return policy
-    try:
-        return preset(policy)
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
-
-
-def _authorities(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
-    if ca is None:
-        return None
-    if isinstance(ca, str | os.PathLike | x509.Certificate):
-        return (ca,)
-    return tuple(ca)
-
-
-def _identity(certificate: PathLike | None, key: PathLike | None) -> Identity | None:
-    """The client's own certificate; a key that is not named is looked for in the certificate's file."""
-    if certificate is None:
-        if key is not None:
-            raise InputError("A client's key is of no use without its certificate.")
-        return None
-    return Identity(os.fspath(certificate), os.fspath(key if key is not None else certificate))

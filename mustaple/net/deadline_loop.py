@@ -1,4 +1,4 @@
-"""An asyncio event loop that leaves a name look-up behind when whoever asked for it has given up."""
+"""Name look-ups for asyncio that are left behind when whoever asked has given up, and an event loop that does so."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ import threading
 from typing import Any
 
 
-class DeadlineLoop(asyncio.SelectorEventLoop):
-    """The usual loop, but for `getaddrinfo`.
+async def look_up(host: Any, port: Any, **hints: Any) -> Any:
+    """`socket.getaddrinfo` in a thread that nobody waits for, since the system's resolver knows no deadline."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
 
-    The usual one looks names up in threads that it waits for in the end, and the system's resolver knows no deadline.
-    """
+    def tell(found: object, error: Exception | None) -> None:
+        if not future.done():
+            future.set_result(found) if error is None else future.set_exception(error)
+
+    def ask() -> None:
+        found, failed = None, None
+        try:
+            found = socket.getaddrinfo(host, port, **hints)
+        except (OSError, UnicodeError) as error:
+            failed = error
+        try:
+            loop.call_soon_threadsafe(tell, found, failed)
+        except RuntimeError:
+            return  # the loop is closed, and nobody waits any more
+
+    threading.Thread(target=ask, name="mustaple-resolve", daemon=True).start()
+    return await future
+
+
+class DeadlineLoop(asyncio.SelectorEventLoop):
+    """The usual loop, but for `getaddrinfo`: the usual one waits in the end for the threads in which it looks up."""
 
     async def getaddrinfo(self, host: Any, port: Any, **hints: Any) -> Any:
         """The usual `getaddrinfo`, in a thread that nobody waits for."""
-        future: asyncio.Future[Any] = self.create_future()
-
-        def tell(found: object, error: Exception | None) -> None:
-            if not future.done():
-                future.set_result(found) if error is None else future.set_exception(error)
-
-        def look_up() -> None:
-            found, failed = None, None
-            try:
-                found = socket.getaddrinfo(host, port, **hints)
-            except (OSError, UnicodeError) as error:
-                failed = error
-            try:
-                self.call_soon_threadsafe(tell, found, failed)
-            except RuntimeError:
-                return  # the loop is closed, and nobody waits any more
-
-        threading.Thread(target=look_up, name="mustaple-resolve", daemon=True).start()
-        return await future
+        return await look_up(host, port, **hints)

@@ -1,0 +1,147 @@
+"""Everything up to a verdict, without I/O: through a proxy, the words in clear, the TLS handshake, as one thing."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from mustaple.core.errors import InputError, NetworkError
+from mustaple.core.policy import Policy, preset
+from mustaple.net.dial import written
+from mustaple.net.engines import Engine, engine_named, start
+from mustaple.net.evidence import settle
+from mustaple.net.proxy import connect_through, proxy_of
+from mustaple.net.service_name import service_name
+from mustaple.net.starttls import starttls, starttls_named
+from mustaple.net.tls_context import Identity, client_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.engines import AnyClientTLS
+    from mustaple.net.prelude import Prelude
+    from mustaple.net.settings import Settings, Target
+    from mustaple.net.tls_context import Authorities, PathLike
+
+
+class Approach:
+    """One connection up to its verdict: feed it with `receive`, send what `to_send` gives, until `verdict` stands.
+
+    `peer` is the target as errors name it, `waiting_for` what is awaited of it next.
+    """
+
+    def __init__(self, preludes: Sequence[Prelude], tls: AnyClientTLS, peer: str) -> None:
+        self.tls = tls
+        self.peer = peer
+        self._ahead = deque(preludes)
+
+    @property
+    def verdict(self) -> ChainVerdict | None:
+        """The verdict, once the handshake has ended."""
+        return self.tls.verdict
+
+    @property
+    def waiting_for(self) -> str:
+        """What is awaited of the other side next, as a noun."""
+        return self._ahead[0].waiting_for if self._ahead else "a TLS handshake"
+
+    def to_send(self) -> bytes:
+        """The bytes that wait to be sent, at most once."""
+        return self._ahead[0].to_send() if self._ahead else self.tls.to_send()
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the other side; empty bytes mean that it will send no more.
+
+        Raises NetworkError, which names the peer, where it ends in no verdict. There may be bytes `to_send` even then.
+        """
+        try:
+            while self._ahead:
+                self._ahead[0].receive(data)
+                if not self._ahead[0].done:
+                    return
+                data = self._ahead.popleft().unread
+                if not data:
+                    return
+            self.tls.receive(data)
+        except NetworkError as error:
+            raise NetworkError(f"{self.peer}: {error}") from error
+
+    def timed_out(self, seconds: float) -> NetworkError:
+        """What to raise where the other side let `seconds` go by."""
+        missing = f": {self.waiting_for} did not come" if self._ahead else ""
+        return NetworkError(f"{self.peer} did not answer within {seconds:g} s{missing}")
+
+
+class Plan:
+    """What `Settings` come to, ready for any number of connections: names looked up, files read.
+
+    Raises InputError for settings that cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.policy = preset_or_policy(settings.policy)
+        self.engine = engine_named(settings.engine)
+        self.proxy = proxy_of(settings.proxy) if settings.proxy is not None else None
+        self._identity = _identity(settings.certificate, settings.key)
+        authorities = _authorities(settings.ca)
+        self._context = client_context(authorities, identity=self._identity, at=settings.at, maximum=settings.maximum)
+
+    def moment(self) -> datetime:
+        """The time at which a connection that begins now is judged."""
+        return self.settings.at if self.settings.at is not None else datetime.now(UTC)
+
+    def dialled(self, target: Target) -> tuple[str, int]:
+        """Where the TCP connection goes."""
+        if self.proxy is not None:
+            return self.proxy.host, self.proxy.port
+        return target.address if target.address is not None else (target.host, target.port)
+
+    def start(self, target: Target, engine: Engine, at: datetime) -> Approach:
+        """A connection to this target. Raises InputError where the target can be nobody's."""
+        name = service_name(target.server_name if target.server_name is not None else target.host)
+        where = target.address if target.address is not None else (target.host, target.port)
+        preludes = []
+        if self.proxy is not None:
+            preludes.append(connect_through(self.proxy, *where))
+        if target.starttls is not None:
+            preludes.append(starttls(starttls_named(target.starttls), name.text))
+        maximum, identity = self.settings.maximum, self._identity
+        tls = start(engine, self._context, name, self.policy, at, maximum=maximum, identity=identity)
+        return Approach(preludes, tls, written(*where))
+
+    def settle(self, tls: AnyClientTLS, verdict: ChainVerdict) -> ChainVerdict:
+        """Get the evidence that a pending verdict still wants, under the timeout of the settings. It blocks."""
+        return settle(tls, verdict, self.policy, self.settings.timeout)
+
+
+def preset_or_policy(policy: Policy | str) -> Policy:
+    """The policy itself, or the preset of that name; InputError where there is none."""
+    if isinstance(policy, Policy):
+        return policy
+    try:
+        return preset(policy)
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+
+
+def _authorities(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
+    if ca is None:
+        return None
+    if isinstance(ca, str | os.PathLike | x509.Certificate):
+        return (ca,)
+    return tuple(ca)
+
+
+def _identity(certificate: PathLike | None, key: PathLike | None) -> Identity | None:
+    """The client's own certificate; a key that is not named is looked for in the certificate's file."""
+    if certificate is None:
+        if key is not None:
+            raise InputError("A client's key is of no use without its certificate.")
+        return None
+    return Identity(os.fspath(certificate), os.fspath(key if key is not None else certificate))

@@ -1,0 +1,173 @@
+"""Many checks at once: targets in, verdicts out as a stream, with bounds on how many run and how many wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mustaple.core.errors import InputError, MustapleError, NetworkError
+from mustaple.net.aclient import areach
+from mustaple.net.approach import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+
+    from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.settings import Settings, Target
+
+AT_ONCE: Final = 64
+_WINDOW: Final = 8  # times as many targets may be under way or wait to be told as run at once
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one target: a verdict, or the NetworkError or InputError in whose place there is none.
+
+    `position` is the target's, from 0; `seconds` is how long the check took.
+    """
+
+    target: Target
+    result: ChainVerdict | MustapleError
+    seconds: float
+    position: int
+
+
+def check_many(
+    targets: Iterable[Target] | AsyncIterable[Target],
+    settings: Settings,
+    *,
+    at_once: int = AT_ONCE,
+    in_order: bool = False,
+    retries: int = 0,
+) -> AsyncGenerator[Checked, None]:
+    """Check them all, `at_once` of them at a time, and give each result as it is there, or else `in_order`.
+
+    Targets are taken as they are needed, and results wait for whoever reads them: memory does not grow with their
+    number. In order, one slow target holds back the telling, and in the end the taking, of those after it. A target
+    that nobody answers for is asked again `retries` times. Whatever `targets` raises comes out after the results
+    before it. Leaving the loop ends what is under way (`aclose`, or `contextlib.aclosing` around it).
+
+    Raises InputError at once for settings that cannot be used.
+    """
+    if at_once < 1 or retries < 0:
+        raise InputError("At least one check runs at a time, and there are no fewer than 0 retries.")
+    return _Run(targets, Plan(settings), at_once, retries).results(in_order=in_order)
+
+
+class _Broken:
+    """In place of a result: what the targets, or a check, raised that is no answer."""
+
+    def __init__(self, position: int, error: BaseException) -> None:
+        self.position = position
+        self.error = error
+
+
+class _Run:
+    """Workers that take targets from one iterator and put results into one queue."""
+
+    def __init__(
+        self, targets: Iterable[Target] | AsyncIterable[Target], plan: Plan, at_once: int, retries: int
+    ) -> None:
+        self._plan = plan
+        self._at_once = at_once
+        self._tries = 1 + retries
+        self._targets = _stream(targets)
+        self._taken = 0
+        self._exhausted = False
+        self._taking = asyncio.Lock()
+        # Of everything that was taken and not told yet; so the queue is bounded too.
+        self._room = asyncio.Semaphore(at_once * _WINDOW)
+        self._results: asyncio.Queue[Checked | _Broken | None] = asyncio.Queue()
+        self._fetchers = ThreadPoolExecutor(at_once, "mustaple-fetch")
+
+    async def results(self, *, in_order: bool) -> AsyncGenerator[Checked, None]:
+        """Start the workers, and give what they find."""
+        workers = [asyncio.create_task(self._work()) for _ in range(self._at_once)]
+        try:
+            async for found in self._ordered() if in_order else self._finished():
+                if isinstance(found, _Broken):
+                    raise found.error
+                self._room.release()
+                yield found
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self._fetchers.shutdown(wait=False, cancel_futures=True)
+
+    async def _finished(self) -> AsyncIterator[Checked | _Broken]:
+        working = self._at_once
+        while working or not self._results.empty():
+            found = await self._results.get()
+            if found is None:
+                working -= 1
+            else:
+                yield found
+
+    async def _ordered(self) -> AsyncIterator[Checked | _Broken]:
+        early: dict[int, Checked | _Broken] = {}
+        due = 0
+        async for found in self._finished():
+            early[found.position] = found
+            while due in early:
+                yield early.pop(due)
+                due += 1
+
+    async def _work(self) -> None:
+        while not self._exhausted:
+            await self._room.acquire()
+            taken = await self._take()
+            if taken is None:
+                break
+            position, target = taken
+            try:
+                found = await self._check(position, target)
+            except Exception as error:  # noqa: BLE001 - an error of our own is raised where the results are read
+                self._results.put_nowait(_Broken(position, error))
+            else:
+                self._results.put_nowait(found)
+        self._results.put_nowait(None)
+
+    async def _take(self) -> tuple[int, Target] | None:
+        async with self._taking:
+            if self._exhausted:
+                return None
+            position = self._taken
+            try:
+                target = await anext(self._targets)
+            except StopAsyncIteration:
+                self._exhausted = True
+                return None
+            except Exception as error:  # noqa: BLE001 - it is raised where the results are read
+                self._exhausted = True
+                self._results.put_nowait(_Broken(position, error))
+                return None
+            self._taken += 1
+            return position, target
+
+    async def _check(self, position: int, target: Target) -> Checked:
+        started = time.monotonic()
+        result: ChainVerdict | MustapleError
+        for _ in range(self._tries):
+            try:
+                wire, result = await areach(self._plan, target, self._fetchers)
+                wire.leave()
+                break
+            except InputError as error:
+                result = error
+                break
+            except NetworkError as error:
+                result = error
+        return Checked(target, result, time.monotonic() - started, position)
+
+
+async def _stream(targets: Iterable[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
+    if hasattr(targets, "__aiter__"):
+        async for target in targets:
+            yield target
+    else:
+        for target in targets:
+            yield target
