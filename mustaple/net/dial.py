@@ -59,7 +59,8 @@ def network_errors(peer: str, deadline: Deadline | None = None) -> Iterator[None
 def unreachable(peer: str, error: OSError) -> NetworkError:
     """What to raise for an error of the system's about this peer."""
     # asyncio has a text of its own for what the system calls, say, "Connection refused".
-    said = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error) or type(error).__name__
+    number = error.errno or 0
+    said = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
     return NetworkError(f"{peer}: {said.lower()}")
 
 
