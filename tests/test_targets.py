@@ -12,13 +12,13 @@ from mustaple.core.errors import InputError
 from mustaple.core.expectation import Expectation
 from mustaple.core.verdict import Code, Outcome
 from mustaple.net import targets
-from mustaple.net.targets import MAX_LINE, Defaults, Target, TargetList, parse_target
+from mustaple.net.targets import MAX_LINE, Defaults, ListedTarget, TargetList, parse_target
 
 
 class Found(NamedTuple):
     """What a list names, and how often it repeats itself."""
 
-    targets: list[Target]
+    targets: list[ListedTarget]
     repeated: int
 
 
@@ -49,6 +49,9 @@ def test_what_a_line_does_not_say_is_as_the_run_has_it() -> None:
     own = parse_target("a.example sni=c.example connect=[::1]:4 starttls=ldap expect=refused", defaults)
     assert (own.port, own.server_name, own.address) == (389, "c.example", ("::1", 4))
     assert own.expectation == Expectation(Outcome.REFUSED)
+    assert (
+        parse_target("a.example starttls=postgres").port == parse_target("a.example starttls=postgresql").port == 5432
+    )
     assert parse_target("a.example").port == 443
 
 

@@ -30,6 +30,11 @@ class StartTLS(enum.StrEnum):
     XMPP = "xmpp"
     POSTGRESQL = "postgresql"
 
+    @classmethod
+    def _missing_(cls, value: object) -> StartTLS | None:
+        """PostgreSQL by the name that `openssl s_client` has for it."""
+        return cls.POSTGRESQL if value == "postgres" else None
+
     @property
     def port(self) -> int:
         """The port where it is usually spoken."""

@@ -12,6 +12,8 @@ from mustaple.core.errors import InputError
 from mustaple.core.expectation import Expectation
 from mustaple.net.address import parse_address
 from mustaple.net.service_name import service_name
+from mustaple.net.settings import Target
+from mustaple.net.starttls import starttls_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,27 +21,18 @@ if TYPE_CHECKING:
 MAX_LINE: Final = 4096  # bytes; a host name has at most 253
 MAX_TARGETS: Final = 200_000  # in one run: what tells one from another is kept of each while the list is read
 HTTPS: Final = 443
-# Where each protocol is spoken in clear until STARTTLS.
-STARTTLS_PORTS: Final = {"smtp": 25, "imap": 143, "pop3": 110, "ldap": 389, "xmpp": 5222, "postgres": 5432}
 _OPTIONS: Final = ("sni", "connect", "starttls", "expect")
 _KEPT_IN_MEMORY: Final = 1 << 16  # bytes of a list; the rest of it waits in a temporary file
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One server to check. `text` is how the user wrote it, for reports.
+class ListedTarget(Target):
+    """A server to check, as it is listed. `text` is how the user wrote it, for reports.
 
-    `server_name` is asked for and looked for in the certificate in place of `host`; `address` is connected to in
-    place of `host` and `port`. `starttls` is a protocol of `STARTTLS_PORTS`, None for TLS from the first byte.
-    `expectation` None means that nothing was said.
+    `expectation` None means that nothing was said of what it should come to.
     """
 
-    text: str
-    host: str
-    port: int
-    server_name: str | None = None
-    address: tuple[str, int] | None = None
-    starttls: str | None = None
+    text: str = ""
     expectation: Expectation | None = None
 
     @property
@@ -62,7 +55,7 @@ class Defaults:
 NO_DEFAULTS: Final = Defaults()
 
 
-def parse_target(line: str, defaults: Defaults = NO_DEFAULTS) -> Target:
+def parse_target(line: str, defaults: Defaults = NO_DEFAULTS) -> ListedTarget:
     """`HOST[:PORT] [sni=NAME] [connect=ADDR[:PORT]] [starttls=PROTOCOL] [expect=accepted|refused[:CODE]]`.
 
     Without a port it is the protocol's own, 443 for TLS from the first byte. Raises InputError for anything else.
@@ -71,15 +64,14 @@ def parse_target(line: str, defaults: Defaults = NO_DEFAULTS) -> Target:
     said = dict(_option(word, address) for word in words)
     if len(said) < len(words):
         raise InputError(f"{line!r} says the same option twice")
-    starttls = said.get("starttls", defaults.starttls)
-    if starttls is not None and starttls not in STARTTLS_PORTS:
-        raise InputError(f"{starttls!r} is no protocol with STARTTLS here; there is {', '.join(STARTTLS_PORTS)}")
-    host, port = parse_address(address, HTTPS if starttls is None else STARTTLS_PORTS[starttls])
+    protocol = said.get("starttls", defaults.starttls)
+    starttls = starttls_named(protocol) if protocol is not None else None
+    host, port = parse_address(address, HTTPS if starttls is None else starttls.port)
     name = said.get("sni", defaults.sni)
     service_name(host if name is None else name)
     connect = said.get("connect", defaults.connect)
     expect = said.get("expect", defaults.expect)
-    return Target(
+    return ListedTarget(
         text=" ".join([address, *(word for word in words if not word.startswith("expect="))]),
         host=host,
         port=port,
@@ -165,7 +157,7 @@ class TargetList:
         if not seen:
             raise InputError("there is no target to check: name HOST:PORT, or a list of them with --targets")
 
-    def _take(self, line: str, target: Target, seen: dict[bytes, Expectation | None]) -> None:
+    def _take(self, line: str, target: ListedTarget, seen: dict[bytes, Expectation | None]) -> None:
         key = target.key
         if key in seen:
             if seen[key] != target.expectation:
@@ -181,7 +173,7 @@ class TargetList:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Target]:
+    def __iter__(self) -> Iterator[ListedTarget]:
         """The targets in their order. Not to be gone through twice at once."""
         self._spool.seek(0)
         while line := self._spool.readline():
@@ -198,7 +190,7 @@ class TargetList:
         self._spool.close()
 
 
-def _only_address(argument: str, defaults: Defaults) -> Target:
+def _only_address(argument: str, defaults: Defaults) -> ListedTarget:
     """The target that an argument names: an address alone, so that a space in it is a mistake and no option."""
     parse_address(argument, HTTPS)
     return parse_target(argument, defaults)
