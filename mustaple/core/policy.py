@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Axis(enum.StrEnum):
     """An axis of the policy that has an order: its values are written from the loosest to the tightest.
 
-    Tightening an axis never turns a refusal into an acceptance (tests/test_policy_order.py). `sources` and `reading`
-    have no such order: another source may bring a "good" or a "revoked", and no reading asks for all that another does.
+    Tightening an axis never turns a refusal into an acceptance (tests/test_policy_order.py); for a span of time,
+    shorter is tighter. `sources`, `trusted_responders` and `reading` have no such order: another source or signer may
+    say "good" or "revoked", and no reading asks for all that another does. `mustaple.core.axes` says it in words.
     """
 
     @property
@@ -133,8 +134,8 @@ class Policy:
 
     @property
     def looks_at_evidence(self) -> bool:
-        """Whether any evidence can change the outcome; `ignore` looks at none."""
-        return bool(self.sources)
+        """Whether the policy asks for evidence at all; `ignore` does not, and one without sources may still miss it."""
+        return bool(self.sources) or self.missing is Action.REFUSE
 
 
 _BROWSER_RULES: Final = Rules(
