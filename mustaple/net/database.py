@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from certtools.ca_dir.files import write_new
 from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,47 +28,61 @@ class Schema(NamedTuple):
     tables: str
 
 
-def open_database(path: Path | None, schema: Schema, *, create: bool = True) -> sqlite3.Connection:
+def open_database(
+    path: Path | None, schema: Schema, *, create: bool = True, threads: bool = False
+) -> sqlite3.Connection:
     """A connection in autocommit mode to a database of this schema, made (mode 0600, WAL) where there is none.
 
-    None is a database that is forgotten when it is closed, its pages beyond a cache in a temporary file. Raises
+    None is a database that is forgotten when it is closed, its pages beyond a cache in a temporary file. With
+    `threads`, several may use it, and whoever asked sees to it that they take turns. Raises
     InputError for a path that cannot be used, for another program's database, and for one of a newer version.
     """
     if path is None:
-        database = sqlite3.connect("", isolation_level=None)
+        database = sqlite3.connect("", isolation_level=None, check_same_thread=not threads)
         database.executescript(schema.tables)
         return database
     with explained(path, schema.name):
-        fresh = _touch(path, create=create)
+        if create and not (path.exists() and path.stat().st_size):
+            _make(path, schema)
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # SQLite says less of a path
         # A URI, so that what has gone in the meantime is an error and no new, empty database.
         database = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE, isolation_level=None
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=not threads,
         )
         try:
-            _prepare(database, path, schema, fresh=fresh)
+            _prepare(database, path, schema)
         except BaseException:
             database.close()
             raise
     return database
 
 
-def _touch(path: Path, *, create: bool) -> bool:
-    """Whether the file, made where that is allowed and it is not there, is still empty. SQLite says less of a path."""
-    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), _PRIVATE))
-    return create and path.stat().st_size == 0
+def _make(path: Path, schema: Schema) -> None:
+    """A new database at this path, whole when it appears: of several processes that begin at once, one's stands.
+
+    SQLite cannot do that in place: for the switch to WAL it waits for nobody, and says "locked".
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        write_new(temporary, b"", _PRIVATE)
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            header = f"PRAGMA application_id = {schema.application}; PRAGMA user_version = {schema.version};"
+            database.executescript(f"BEGIN; {schema.tables} {header} COMMIT;")
+        if path.exists() and not path.stat().st_size:
+            temporary.replace(path)  # an empty file, as mktemp makes it
+        else:
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _prepare(database: sqlite3.Connection, path: Path, schema: Schema, *, fresh: bool) -> None:
-    if fresh:
-        database.execute("PRAGMA journal_mode = WAL")
-        # Of two processes that begin at once, the second finds the tables made.
-        database.execute("BEGIN IMMEDIATE")
-        if not database.execute("PRAGMA application_id").fetchone()[0]:
-            for statement in filter(str.strip, schema.tables.split(";")):
-                database.execute(statement)
-            database.execute(f"PRAGMA application_id = {schema.application}")
-            database.execute(f"PRAGMA user_version = {schema.version}")
-        database.execute("COMMIT")
+def _prepare(database: sqlite3.Connection, path: Path, schema: Schema) -> None:
     application, version = (
         database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
     )

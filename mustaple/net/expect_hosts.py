@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-from mustaple.core.errors import InputError
 from mustaple.core.expect_staple import KnownHost, canonical_name, itself_and_above, note, parse_header
+from mustaple.net.database import Schema, explained, open_database
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -22,18 +21,22 @@ MOST_HOSTS: Final = 10_000
 MOST_REPORTS: Final = 10_000  # reports whose sending is remembered
 REPORT_AGAIN: Final = timedelta(days=1)  # until a host is reported once more
 MOST_TO_ONE: Final = 100  # reports to one receiver within that time, whoever asked for them
-_BUSY: Final = 10.0  # seconds to wait for another process's write
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE host (
-    name TEXT PRIMARY KEY, noted_at REAL NOT NULL, expires_at REAL NOT NULL, used_at REAL NOT NULL,
-    include_subdomains INTEGER NOT NULL, preload INTEGER NOT NULL, report_uri TEXT
-) WITHOUT ROWID;
-CREATE INDEX host_eviction ON host (expires_at, used_at);
-CREATE TABLE report (name TEXT PRIMARY KEY, receiver TEXT NOT NULL, sent_at REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX report_eviction ON report (sent_at);
-CREATE INDEX report_receiver ON report (receiver, sent_at);
-"""
+_NAME: Final = "a memory of Expect-Staple hosts"
+_SCHEMA: Final = Schema(
+    _NAME,
+    application=0x4D534558,  # "MSEX"
+    version=1,
+    tables="""
+        CREATE TABLE host (
+            name TEXT PRIMARY KEY, noted_at REAL NOT NULL, expires_at REAL NOT NULL, used_at REAL NOT NULL,
+            include_subdomains INTEGER NOT NULL, preload INTEGER NOT NULL, report_uri TEXT
+        ) WITHOUT ROWID;
+        CREATE INDEX host_eviction ON host (expires_at, used_at);
+        CREATE TABLE report (name TEXT PRIMARY KEY, receiver TEXT NOT NULL, sent_at REAL NOT NULL) WITHOUT ROWID;
+        CREATE INDEX report_eviction ON report (sent_at);
+        CREATE INDEX report_receiver ON report (receiver, sent_at);
+    """,
+)
 _COLUMNS: Final = "name, noted_at, expires_at, include_subdomains, preload, report_uri"
 
 
@@ -51,8 +54,7 @@ class ExpectHosts:
         self.path = path
         self._most_hosts = most_hosts
         self._lock = threading.Lock()
-        with self._explained():
-            self._database = self._open()
+        self._database = open_database(path, _SCHEMA, threads=True)
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +77,7 @@ class ExpectHosts:
             return None
         names = list(itself_and_above(name))
         asked = f"SELECT {_COLUMNS} FROM host WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608 - only marks
-        with self._lock, self._explained():
+        with self._lock, explained(self.path, _NAME):
             found = {row[0]: _known(row) for row in self._database.execute(asked, names)}
         known = next((found[each] for each in names if each in found and found[each].applies_to(name, at)), None)
         if known is not None:
@@ -114,7 +116,7 @@ class ExpectHosts:
 
     def hosts(self, at: datetime) -> list[KnownHost]:
         """Every host known at this time, by name."""
-        with self._lock, self._explained():
+        with self._lock, explained(self.path, _NAME):
             rows = self._database.execute(
                 f"SELECT {_COLUMNS} FROM host WHERE expires_at > ? ORDER BY name",  # noqa: S608 - a constant
                 (at.timestamp(),),
@@ -156,7 +158,7 @@ class ExpectHosts:
     def _used(self, name: str, at: datetime) -> None:
         """Note that a host was asked for; no more than once a day, so that asking seldom writes."""
         moment = at.timestamp()
-        with self._lock, self._explained():
+        with self._lock, explained(self.path, _NAME):
             self._database.execute(
                 "UPDATE host SET used_at = ? WHERE name = ? AND used_at < ?", (moment, name, moment - 86400)
             )
@@ -164,7 +166,7 @@ class ExpectHosts:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other process's write can come between; undone where the body raises."""
-        with self._lock, self._explained():
+        with self._lock, explained(self.path, _NAME):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
@@ -172,43 +174,6 @@ class ExpectHosts:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
-
-    def _open(self) -> sqlite3.Connection:
-        # SQLite gives its WAL the mode of the database, so this one call keeps all of it private.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                _found(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"cannot use {self.path}: {error.strerror or error}") from error
-        except sqlite3.Error as error:
-            raise InputError(f"the memory of hosts {self.path} cannot be used: {error}") from error
-
-
-def _found(database: sqlite3.Connection) -> None:
-    """Make the tables in an empty file; of several processes that try at once, the first does."""
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("BEGIN IMMEDIATE")
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if version == 0 and tables == 0:
-        for statement in _SCHEMA.split(";"):
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {_VERSION}")
-    elif version != _VERSION:
-        database.execute("ROLLBACK")
-        raise sqlite3.DatabaseError("it is another program's database, or a newer mustaple made it")
-    database.execute("COMMIT")
 
 
 def _count(database: sqlite3.Connection, asked: str, *values: object) -> int:
