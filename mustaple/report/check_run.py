@@ -189,9 +189,13 @@ class Summary:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts results as they come, and keeps none of them."""
+    """Counts results as they come, and keeps none of them.
+
+    With `fail_on_warning` a warning weighs as much as a refusal in the exit code.
+    """
 
     report_only: bool = False
+    fail_on_warning: bool = False
     endings: Counter[Ending] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
@@ -206,6 +210,8 @@ class Tally:
         self.exits[result.exit_code] += 1
         self.unexpected += not result.as_expected
         self.warnings += len(result.warnings)
+        if self.fail_on_warning and result.warnings:
+            self.exits[EXIT_REFUSED] += 1
 
     def summary(self, seconds: float) -> Summary:
         """The sum so far; `seconds` is how long the run took."""
