@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-    from cryptography.x509 import ocsp
 
 
 class Strength(enum.Enum):
@@ -36,6 +37,12 @@ _STRONG_HASHES: Final = (
 )
 # Made once: every staple asks for one of them.
 _ECDSA: Final = {algorithm.name: ec.ECDSA(algorithm()) for algorithm in _STRONG_HASHES}
+_PSS_HASHES: Final = {
+    "sha1": hashes.SHA1(),
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 # Algorithms that fix their hash themselves: EdDSA (RFC 8410) and ML-DSA (RFC 9881).
 _HASHLESS: Final = frozenset(
     {
@@ -58,7 +65,7 @@ _HASHLESS_KEYS: Final = (
 def strength(signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevocationList) -> Strength:
     """How strong the algorithm is that signed this."""
     try:
-        algorithm = signed.signature_hash_algorithm
+        algorithm = _hash(signed)
     except UnsupportedAlgorithm:
         return Strength.BROKEN
     if isinstance(algorithm, _STRONG_HASHES):
@@ -76,7 +83,7 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
     False, never an exception, for a signature of another kind of key or an algorithm unknown here.
     """
     try:
-        algorithm = response.signature_hash_algorithm
+        algorithm = _hash(response)
         if algorithm is None:
             if not isinstance(key, _HASHLESS_KEYS) or response.signature_algorithm_oid.dotted_string not in _HASHLESS:
                 return False
@@ -90,6 +97,32 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
+
+
+def _hash(
+    signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevocationList,
+) -> hashes.HashAlgorithm | None:
+    """The hash that was signed; None where the algorithm brings its own. UnsupportedAlgorithm where none is known."""
+    try:
+        return signed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        # The library reads what RSASSA-PSS says of its hash in certificates and CRLs, and not in OCSP responses.
+        if isinstance(signed, ocsp.OCSPResponse) and signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+            return _pss_hash(signed)
+        raise
+
+
+def _pss_hash(response: ocsp.OCSPResponse) -> hashes.HashAlgorithm:
+    """The hash that the parameters of RSASSA-PSS name, for the message and its mask alike (RFC 4055 §3.1)."""
+    from asn1crypto.ocsp import BasicOCSPResponse, OCSPResponse
+
+    whole = OCSPResponse.load(response.public_bytes(Encoding.DER))
+    basic = BasicOCSPResponse.load(whole["response_bytes"]["response"].contents)
+    said = basic["signature_algorithm"]["parameters"]
+    name = said["hash_algorithm"]["algorithm"].native
+    if name not in _PSS_HASHES or said["mask_gen_algorithm"]["parameters"]["algorithm"].native != name:
+        raise UnsupportedAlgorithm(f"RSASSA-PSS over {name} with a mask of another hash, or over one unknown here.")
+    return _PSS_HASHES[name]
 
 
 def _rsa_padding(response: ocsp.OCSPResponse, algorithm: hashes.HashAlgorithm) -> padding.PKCS1v15 | padding.PSS:
