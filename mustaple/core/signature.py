@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -77,8 +77,12 @@ def strength(signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevo
     return Strength.BROKEN
 
 
-def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed: bytes) -> bool:
-    """Whether this key made the response's signature over `signed`, its tbsResponseData in DER (RFC 6960 §4.2.1).
+def verifies(
+    key: CertificatePublicKeyTypes,
+    response: ocsp.OCSPResponse | x509.CertificateRevocationList,
+    signed: bytes | memoryview,
+) -> bool:
+    """Whether this key made the signature over `signed`, the tbsResponseData or tbsCertList in DER, as it came.
 
     False, never an exception, for a signature of another kind of key or an algorithm unknown here.
     """
@@ -91,7 +95,8 @@ def verifies(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse, signed
         elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(response.signature, signed, _ECDSA.get(algorithm.name) or ec.ECDSA(algorithm))
         elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(response.signature, signed, _rsa_padding(response, algorithm), algorithm)
+            # Its type says bytes; it takes what the others take, and a large CRL must not be copied.
+            key.verify(response.signature, cast("bytes", signed), _rsa_padding(response, algorithm), algorithm)
         else:
             return False
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
@@ -125,7 +130,9 @@ def _pss_hash(response: ocsp.OCSPResponse) -> hashes.HashAlgorithm:
     return _PSS_HASHES[name]
 
 
-def _rsa_padding(response: ocsp.OCSPResponse, algorithm: hashes.HashAlgorithm) -> padding.PKCS1v15 | padding.PSS:
+def _rsa_padding(
+    response: ocsp.OCSPResponse | x509.CertificateRevocationList, algorithm: hashes.HashAlgorithm
+) -> padding.PKCS1v15 | padding.PSS:
     if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
         return padding.PSS(mgf=padding.MGF1(algorithm), salt_length=padding.PSS.AUTO)
     return padding.PKCS1v15()
