@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "serve",
     "check",
     "compare",
+    "policy",
 )
 
 

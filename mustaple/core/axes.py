@@ -76,7 +76,7 @@ AXES: Final[Mapping[str, About]] = MappingProxyType(
         "skew": About("How far may the responder's clock be off?", {}, _SHORTER),
         "max_age": About("How long after its thisUpdate may evidence serve at most?", {}, _SHORTER),
         "weak_signature": About(
-            "May evidence be signed with SHA-1? (With MD5 it never may.)",
+            "May evidence be signed with SHA-1? (Never with MD5.)",
             {"allow-sha1": "it may", "refuse": "it is unusable then"},
         ),
         "unchecked_delegate": About(

@@ -60,8 +60,12 @@ def find_policy(text: str) -> NamedPolicy:
     if not text.endswith(".toml") and "/" not in text:
         there_are = ", ".join([*PRESETS, *SHIPPED])
         raise InputError(f"no policy is called {text!r}; there are {there_are}, and files whose names end in .toml")
-    path = Path(text)
-    return parse_policy(_read(path, MAX_POLICY_BYTES, f"the policy {text}"), text, path.parent)
+    return read_policy_file(Path(text))
+
+
+def read_policy_file(path: Path) -> NamedPolicy:
+    """The policy in a file, whatever the file's name. Raises InputError as `policy_named` does."""
+    return parse_policy(_read(path, MAX_POLICY_BYTES, f"the policy {path}"), str(path), path.parent)
 
 
 def parse_policy(data: bytes, where: str, folder: Path) -> NamedPolicy:

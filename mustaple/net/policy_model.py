@@ -107,7 +107,8 @@ _TEXTS: Final = {
 
 def schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a policy file, read as the JSON value that its TOML stands for."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
+    made = PolicyFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:mustaple-policy:1", **made}
 
 
 def validated(table: Mapping[str, Any], where: str) -> PolicyFile:
