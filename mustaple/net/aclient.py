@@ -97,6 +97,7 @@ async def areach(plan: Plan, target: Target, executor: Executor | None = None) -
         except BaseException:
             wire.leave()
             raise
+    plan.report(target, wire.approach, verdict)
     return wire, verdict
 
 

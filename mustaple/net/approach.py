@@ -22,6 +22,7 @@ from mustaple.net.tls_context import Identity, client_context
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from mustaple.core.expect_staple import KnownHost
     from mustaple.core.verdict import ChainVerdict
     from mustaple.net.engines import AnyClientTLS
     from mustaple.net.prelude import Prelude
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 class Approach:
     """One connection up to its verdict: feed it with `receive`, send what `to_send` gives, until `verdict` stands.
 
-    `peer` is the target as errors name it, `waiting_for` what is awaited of it next.
+    `peer` is the target as errors name it, `waiting_for` what is awaited of it next. `known` is what is remembered of
+    it as an Expect-Staple host, if it is one.
     """
 
-    def __init__(self, preludes: Sequence[Prelude], tls: AnyClientTLS, peer: str) -> None:
+    def __init__(
+        self, preludes: Sequence[Prelude], tls: AnyClientTLS, peer: str, known: KnownHost | None = None
+    ) -> None:
         self.tls = tls
         self.peer = peer
+        self.known = known
         self._ahead = deque(preludes)
 
     @property
@@ -104,7 +109,7 @@ class Plan:
 
     def start(self, target: Target, engine: Engine, at: datetime) -> Approach:
         """A connection to this target. Raises InputError where the target can be nobody's."""
-        name = service_name(target.server_name if target.server_name is not None else target.host)
+        name = service_name(_name_of(target))
         where = target.address if target.address is not None else (target.host, target.port)
         preludes = []
         if self.proxy is not None:
@@ -112,12 +117,45 @@ class Plan:
         if target.starttls is not None:
             preludes.append(starttls(starttls_named(target.starttls), name.text))
         maximum, identity = self.settings.maximum, self._identity
-        tls = start(engine, self._context, name, self.policy, at, maximum=maximum, identity=identity)
-        return Approach(preludes, tls, written(*where))
+        hosts = self.settings.expect_hosts if target.starttls is None else None  # the header is HTTP's
+        known = hosts.remembered(_name_of(target), at) if hosts is not None else None
+        tls = start(
+            engine,
+            self._context,
+            name,
+            self.policy,
+            at,
+            maximum=maximum,
+            identity=identity,
+            expect_staple=known is not None,
+        )
+        return Approach(preludes, tls, written(*where), known)
 
     def settle(self, tls: AnyClientTLS, verdict: ChainVerdict) -> ChainVerdict:
         """Get the evidence that a pending verdict still wants, under the timeout of the settings. It blocks."""
         return settle(tls, verdict, self.policy, self.settings.timeout)
+
+    def report(self, target: Target, approach: Approach, verdict: ChainVerdict) -> None:
+        """Report an Expect-Staple host that did not staple as it promised, where that is wanted; never raises.
+
+        A connection judged at another time than now is a question, not an event to tell others of.
+        """
+        sender, known = self.settings.expect_reports, approach.known
+        if sender is None or known is None or known.report_uri is None or self.settings.at is not None:
+            return
+        sender.report(
+            verdict,
+            approach.tls.flight,
+            host=_name_of(target),
+            port=target.port,
+            report_uri=known.report_uri,
+            expires_at=known.expires_at,
+        )
+
+
+def _name_of(target: Target) -> str:
+    """The name that is asked for."""
+    return target.server_name if target.server_name is not None else target.host
 
 
 def preset_or_policy(policy: Policy | str) -> Policy:

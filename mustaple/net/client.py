@@ -16,6 +16,7 @@ from mustaple.net.settings import Call
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict
     from mustaple.net.approach import Approach
@@ -42,6 +43,11 @@ class Connection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def flight(self) -> Flight | None:
+        """What the server sent in its handshake; None where the policy asked for no staple."""
+        return self._tls.flight
 
     def fileno(self) -> int:
         """The socket's file descriptor, -1 once closed."""
@@ -111,7 +117,7 @@ def connect(host: str, port: int, policy: Policy | str = "strict", **options: Un
             # What OpenSSL saw stands then; a connection that is wanted further has to be made again.
             if reached.verdict.outcome is not Outcome.REFUSED:
                 reached = _reach(plan, target, Engine.OPENSSL, at)
-    return _admit(reached, plan)
+    return _admit(reached, plan, target)
 
 
 def check(host: str, port: int, policy: Policy | str = "strict", **options: Unpack[Options]) -> ChainVerdict:
@@ -173,12 +179,13 @@ def _send(sock: socket.socket, approach: Approach, deadline: Deadline) -> None:
         sock.sendall(waiting)
 
 
-def _admit(reached: _Reached, plan: Plan) -> Connection:
+def _admit(reached: _Reached, plan: Plan, target: Target) -> Connection:
     """Fetch what the verdict still wants, and let only an accepted connection pass."""
     sock, approach, verdict = reached
     try:
         if verdict.outcome is Outcome.PENDING:
             verdict = plan.settle(approach.tls, verdict)
+        plan.report(target, approach, verdict)
         if verdict.accepted:
             sock.settimeout(plan.settings.timeout)
     except BaseException:

@@ -95,7 +95,12 @@ def look_http(
         reported = False
         if sender is not None and header.report_uri is not None:
             reported = sender.report(
-                connection, host, port, report_uri=header.report_uri, expires_at=at + header.max_age, at=at
+                connection.verdict,
+                connection.flight,
+                host=host,
+                port=port,
+                report_uri=header.report_uri,
+                expires_at=at + header.max_age,
             )
         said = "it came over a connection without a good staple"
         return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why=said, reported=reported)

@@ -7,37 +7,36 @@ import queue
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from mustaple.core.errors import InputError, MustapleError
+from mustaple.core.errors import InputError, MustapleError, NetworkError
 from mustaple.core.expect_report import REPORT_TYPE, report_body, staple_found
+from mustaple.core.policy import Action, Depth, ExpectStaple, Policy
 from mustaple.net.deadline_loop import DeadlineLoop
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from mustaple.core.flight import Flight
     from mustaple.core.verdict import ChainVerdict
     from mustaple.net.expect_hosts import ExpectHosts
+    from mustaple.net.tls_context import Authorities
 
 TIMEOUT: Final = 10.0  # seconds for one report, name look-up included
 MOST_WAITING: Final = 100  # reports that wait to be sent
 _KEPT_FAILURES: Final = 100
-
-
-class Evaluated(Protocol):
-    """What is reported about: a `Connection`, or a handshake that was refused."""
-
-    @property
-    def verdict(self) -> ChainVerdict | None:
-        """The verdict, None where there is none."""
-
-    @property
-    def flight(self) -> Flight | None:
-        """What the server sent."""
+# Of a receiver nothing is demanded but what it promised itself: in its certificate, or by its own header.
+_RECEIVER: Final = Policy(
+    "report-receiver",
+    expect_staple=ExpectStaple.ENFORCE,
+    depth=Depth.LEAF,
+    missing=Action.NOTE,
+    unusable=Action.NOTE,
+    unknown=Action.NOTE,
+    nothing_to_check=Action.NOTE,
+)
 
 
 class _Report(NamedTuple):
@@ -49,7 +48,7 @@ class ReportSender:
     """Posts reports one after the other in a thread of its own; a context manager that waits for what is under way.
 
     `hosts` remembers what was reported when, so that a host is reported once a day. `timeout` (seconds) bounds each
-    report, `tls` is the trust for https (default the system's). `sent` counts those that were taken with a 2xx;
+    report, `ca` is what to trust for https, as in `connect`. `sent` counts those that were taken with a 2xx;
     `failures` are the last ones that were not, in one sentence each, and `on_failure` is told of each, in the sender's
     thread. A report that fails is not tried again.
     """
@@ -59,14 +58,14 @@ class ReportSender:
         hosts: ExpectHosts,
         *,
         timeout: float = TIMEOUT,
-        tls: ssl.SSLContext | None = None,
+        ca: Authorities | Iterable[Authorities] | None = None,
         on_failure: Callable[[str], None] | None = None,
     ) -> None:
         self.sent = 0
         self.failures: deque[str] = deque(maxlen=_KEPT_FAILURES)
         self._hosts = hosts
         self._timeout = timeout
-        self._tls = tls
+        self._ca = ca
         self._on_failure = on_failure
         self._waiting: queue.Queue[_Report | None] = queue.Queue(MOST_WAITING)
         self._starting = threading.Lock()
@@ -79,19 +78,25 @@ class ReportSender:
         self.close()
 
     def report(
-        self, about: Evaluated, host: str, port: int, *, report_uri: str, expires_at: datetime, at: datetime
+        self,
+        verdict: ChainVerdict,
+        flight: Flight | None,
+        *,
+        host: str,
+        port: int,
+        report_uri: str,
+        expires_at: datetime,
     ) -> bool:
         """Send a report about this connection to `host` and `port` unless it complies; whether one is on its way.
 
-        `expires_at` is the effective expiration date of what the host promised, `at` the time; both are aware UTC.
-        Raises nothing: neither a memory that cannot be used nor a queue that is full hinders the connection.
+        `expires_at` (aware UTC) is the effective expiration date of what the host promised. Raises nothing: neither a
+        memory that cannot be used nor a queue that is full hinders the connection.
         """
-        verdict, flight = about.verdict, about.flight
-        found = staple_found(verdict, flight) if verdict is not None else None
-        if verdict is None or found is None or found.complies:
+        found = staple_found(verdict, flight)
+        if found is None or found.complies:
             return False
         try:
-            if not self._hosts.may_report(host, urlsplit(report_uri).hostname or "", at):
+            if not self._hosts.may_report(host, urlsplit(report_uri).hostname or "", verdict.at):
                 return False
         except InputError as error:
             self._failed(str(error))
@@ -129,7 +134,7 @@ class ReportSender:
         try:
             while (report := self._waiting.get()) is not None:
                 try:
-                    loop.run_until_complete(self._post(report))
+                    self._post(report, loop)
                 except MustapleError as error:
                     self._failed(str(error))
                 except Exception as error:  # noqa: BLE001 - whatever a receiver does, the next report is sent
@@ -137,25 +142,49 @@ class ReportSender:
         finally:
             loop.close()
 
-    async def _post(self, report: _Report) -> None:
+    def _post(self, report: _Report, loop: asyncio.AbstractEventLoop) -> None:
+        parts = urlsplit(report.uri)
+        if parts.scheme.lower() == "https":
+            status = self._post_over_tls(parts.hostname or "", parts.port or 443, report)
+        else:
+            status = loop.run_until_complete(self._post_in_clear(report))
+        if not 200 <= status < 300:
+            raise NetworkError(f"{report.uri} took no report: HTTP {status}")
+        self.sent += 1
+
+    def _post_over_tls(self, host: str, port: int, report: _Report) -> int:
+        """Over the strict client, for a receiver that is itself an Expect-Staple host has to comply (§2.1.1).
+
+        That connection is never reported, so no two hosts can keep reporting each other.
+        """
+        from mustaple.net.client import connect
+        from mustaple.net.expect_http import exchange
+
+        parts = urlsplit(report.uri)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with connect(host, port, _RECEIVER, ca=self._ca, timeout=self._timeout, expect_hosts=self._hosts) as connection:
+            headers = [("Content-Type", REPORT_TYPE)]
+            answer = exchange(
+                connection, "POST", host, port, path, headers=headers, body=report.body, timeout=self._timeout
+            )
+        return answer.status_code
+
+    async def _post_in_clear(self, report: _Report) -> int:
+        import ssl
+
         import httpx
 
         headers = {"content-type": REPORT_TYPE, "user-agent": "mustaple"}
-        secure = urlsplit(report.uri).scheme.lower() == "https"
-        async with asyncio.timeout(self._timeout), httpx.AsyncClient(verify=self._trust(secure=secure)) as client:
-            post = client.stream("POST", report.uri, content=report.body, headers=headers, timeout=self._timeout)
-            async with post as response:  # what it says beyond the status is not read
-                if not response.is_success:
-                    raise InputError(f"{report.uri} took no report: HTTP {response.status_code}")
-        self.sent += 1
-
-    def _trust(self, *, secure: bool) -> ssl.SSLContext:
-        """No trust store is loaded for plain HTTP, and no TLS is spoken there."""
-        import ssl
-
-        if not secure:
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return self._tls if self._tls is not None else ssl.create_default_context()
+        nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # plain HTTP needs no trust store, and loading one takes long
+        try:
+            async with asyncio.timeout(self._timeout), httpx.AsyncClient(verify=nothing, trust_env=False) as client:
+                post = client.stream("POST", report.uri, content=report.body, headers=headers, timeout=self._timeout)
+                async with post as response:  # what it says beyond the status is not read
+                    return response.status_code
+        except TimeoutError as error:
+            raise NetworkError(f"{report.uri} took no report within {self._timeout:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise NetworkError(f"{report.uri} took no report: {error or type(error).__name__}") from error
 
     def _failed(self, said: str) -> None:
         line = " ".join(said.split())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mustaple.core.policy import Policy
+    from mustaple.net.expect_hosts import ExpectHosts
+    from mustaple.net.expect_reports import ReportSender
     from mustaple.net.starttls import StartTLS
     from mustaple.net.tls_context import Authorities, PathLike
 
@@ -34,6 +36,8 @@ class Options(TypedDict, total=False):
     maximum: str | None
     engine: Engine | str
     proxy: str | None
+    expect_hosts: ExpectHosts | None
+    expect_reports: ReportSender | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Settings:
     `at` (aware UTC) judges path and evidence at another time than now. `certificate` and `key` are PEM files with the
     client's own; `maximum` is "TLSv1.2" or "TLSv1.3". `engine` is a TLS library, see `Engine`. `proxy` is the URL of an
     HTTP proxy, as http://user:password@host:port; without it the connection is direct, whatever the environment says.
+    `expect_hosts` is the memory of Expect-Staple hosts, which a policy may enforce; `expect_reports` reports those that
+    break their word, unless `at` is given.
     """
 
     policy: Policy | str = "strict"
@@ -76,6 +82,8 @@ class Settings:
     maximum: str | None = None
     engine: Engine | str = Engine.AUTO
     proxy: str | None = None
+    expect_hosts: ExpectHosts | None = None
+    expect_reports: ReportSender | None = None
 
 
 @dataclass(frozen=True, slots=True)
