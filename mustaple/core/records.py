@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from mustaple.core.errors import Alert, WireError
-from mustaple.core.wire import Reader, vector
+from mustaple.core.wire import vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,24 +26,34 @@ class HandshakeMessages:
     """Handshake messages out of records: a message may span records, and a record may hold several."""
 
     def __init__(self, captured: bytes) -> None:
-        self._records = Reader(captured, "The server's flight")
+        self._captured = captured
+        self._position = 0
         self._pending = bytearray()
         self._open: Callable[[bytes, bytes], bytes] | None = None
         self._change_cipher_spec_allowed = True
 
     def next(self) -> tuple[int, bytes]:
         """The type and body of the next message; a HelloRequest in clear is passed over (RFC 5246 §7.4.1.1)."""
-        pending = self._pending
         while True:
-            while len(pending) < 4:
-                self._pull()
-            end = 4 + int.from_bytes(pending[1:4], "big")
-            while len(pending) < end:
-                self._pull()
-            number, body = pending[0], bytes(pending[4:end])
-            del pending[:end]
+            number, body = self._next()
             if number != _HELLO_REQUEST or body or self._open:
                 return number, body
+
+    def _next(self) -> tuple[int, bytes]:
+        pending = self._pending
+        if not pending:
+            fragment = self._pull()
+            if int.from_bytes(fragment[1:4], "big") == len(fragment) - 4:
+                return fragment[0], fragment[4:]  # a record that is one message, as most are
+            pending += fragment
+        while len(pending) < 4:
+            pending += self._pull()
+        end = 4 + int.from_bytes(pending[1:4], "big")
+        while len(pending) < end:
+            pending += self._pull()
+        number, body = pending[0], bytes(pending[4:end])
+        del pending[:end]
+        return number, body
 
     def expect(self, wanted: int) -> bytes:
         """The body of the next message, which must be of this type."""
@@ -62,25 +72,36 @@ class HandshakeMessages:
         """In TLS 1.2 it would mean a resumed session; in TLS 1.3 it is padding for middleboxes (RFC 9846 §5)."""
         self._change_cipher_spec_allowed = False
 
-    def _pull(self) -> None:
-        header = self._records.take(5)
-        content_type = header[0]
-        length = int.from_bytes(header[3:5], "big")
-        if length > (_MAX_CIPHERTEXT if self._open else _MAX_PLAINTEXT):
-            raise WireError(f"A record of {length} bytes is too long.")
-        fragment = self._records.take(length)
-        if content_type == _CHANGE_CIPHER_SPEC and fragment == b"\x01" and self._change_cipher_spec_allowed:
-            return
-        if content_type == _ALERT and fragment[:1] == _WARNING and not self._open:
-            return  # unrecognized_name, say: the handshake goes on (RFC 6066 §3)
-        if self._open and content_type == _APPLICATION_DATA:
-            content_type, fragment = _unwrap(self._open(header, fragment))
-        elif self._open:
-            raise WireError("A record in clear stands among protected ones.", Alert.UNEXPECTED_MESSAGE)
-        if content_type != _HANDSHAKE or not fragment:
+    def _pull(self) -> bytes:
+        """What the next handshake record holds, never nothing; those that say nothing are passed over."""
+        while True:
+            header, fragment = self._record()
+            content_type = header[0]
+            if content_type == _CHANGE_CIPHER_SPEC and fragment == b"\x01" and self._change_cipher_spec_allowed:
+                continue
+            if self._open:
+                if content_type != _APPLICATION_DATA:
+                    raise WireError("A record in clear stands among protected ones.", Alert.UNEXPECTED_MESSAGE)
+                content_type, fragment = _unwrap(self._open(header, fragment))
+            elif content_type == _ALERT and fragment[:1] == _WARNING:
+                continue  # unrecognized_name, say: the handshake goes on (RFC 6066 §3)
+            if content_type == _HANDSHAKE and fragment:
+                return fragment
             what = "an alert" if content_type == _ALERT else f"a record of type {content_type}, {len(fragment)} bytes"
             raise WireError(f"The flight is broken off by {what}.", Alert.UNEXPECTED_MESSAGE)
-        self._pending += fragment
+
+    def _record(self) -> tuple[bytes, bytes]:
+        """The next record's header and fragment."""
+        captured, start = self._captured, self._position
+        begin = start + 5
+        header = captured[start:begin]
+        length = int.from_bytes(header[3:], "big")
+        if length > (_MAX_CIPHERTEXT if self._open else _MAX_PLAINTEXT):
+            raise WireError(f"A record of {length} bytes is too long.")
+        self._position = end = begin + length
+        if end > len(captured):
+            raise WireError(f"The server's flight ends early: {end - len(captured)} bytes of a record are missing.")
+        return header, captured[begin:end]
 
 
 class OpenedMessages(HandshakeMessages):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from OpenSSL import crypto
 
 _CHUNK: Final = 1 << 16
-_SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,9 @@ class Lenient:
         self.secret: bytes | None = None
         self.path_problem: str | None = None
 
-    def on_secret(self, line: bytes) -> None:
+    def on_secret(self, secret: bytes) -> None:
         """Keep the secret that opens the server's handshake records."""
-        if line.startswith(_SECRET):
-            self.secret = bytes.fromhex(line[line.rindex(b" ") + 1 :].decode("ascii"))
+        self.secret = secret
 
     def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
         """Keep the first thing that is wrong with the path."""

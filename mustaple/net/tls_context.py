@@ -42,6 +42,7 @@ _SYSTEM_STORES: Final = (
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/certs",
 )
+_SERVER_SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "  # as a key log names it
 _CACHED_CONTEXTS: Final = 16
 _CACHED_PATHS: Final = 128
 _CACHED_CASES: Final = 256  # of at most 64 KiB each
@@ -50,8 +51,8 @@ _CACHED_CASES: Final = 256  # of at most 64 KiB each
 class Observer(Protocol):
     """What OpenSSL tells about one connection while its handshake runs; nothing of this may raise."""
 
-    def on_secret(self, line: bytes) -> None:
-        """A line of the key log."""
+    def on_secret(self, secret: bytes) -> None:
+        """The secret that opens the server's handshake records in TLS 1.3."""
 
     def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
         """One step of the path's verification; False ends the handshake."""
@@ -253,7 +254,8 @@ def _use_identity(context: SSL.Context, identity: Identity) -> None:
 
 
 def _on_secret(connection: SSL.Connection, line: bytes) -> None:
-    _observer(connection).on_secret(line)
+    if line.startswith(_SERVER_SECRET):  # one of five, and a handshake waits for each
+        _observer(connection).on_secret(bytes.fromhex(line[line.rindex(b" ") + 1 :].decode("ascii")))
 
 
 def _on_certificate(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:

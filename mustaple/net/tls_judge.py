@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 ENGINE: Final = "openssl"
 _NOTHING: Final[frozenset[int]] = frozenset()
 _NO_EVIDENCE: Final[Mapping[bytes, Sequence[Judgement]]] = MappingProxyType({})
-_SECRET: Final = b"SERVER_HANDSHAKE_TRAFFIC_SECRET "
 NO_CHAIN: Final = Reason(Code.NO_CHAIN, "the server's certificates were not shown in this handshake")
 
 
@@ -92,10 +91,9 @@ class HandshakeJudge:
 
     # --- what OpenSSL tells (see tls_context.Observer)
 
-    def on_secret(self, line: bytes) -> None:
+    def on_secret(self, secret: bytes) -> None:
         """Keep the secret that opens the server's handshake records."""
-        if line.startswith(_SECRET):
-            self._secret = bytes.fromhex(line[line.rindex(b" ") + 1 :].decode("ascii"))
+        self._secret = secret
 
     def on_certificate(self, certificate: crypto.X509, error: int, depth: int, *, ok: bool) -> bool:
         """Refuse what OpenSSL finds wrong with the path, and a leaf for another name where no `on_status` follows."""
