@@ -48,6 +48,10 @@ def serve(
     tls: Annotated[Version | None, typer.Option("--tls", help="Only this version; default both.")] = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines can reach.")] = False,
+    expect_staple: Annotated[
+        str | None,
+        typer.Option("--expect-staple", metavar="VALUE", help="Send this Expect-Staple header, as 'max-age=86400'."),
+    ] = None,
 ) -> None:
     """Serve a small page over TLS with a staple for the leaf, or for every certificate, until SIGINT or SIGTERM.
 
@@ -87,6 +91,7 @@ def serve(
             minimum=(tls or Version.TLS_1_2).value,
             maximum=(tls or Version.TLS_1_3).value,
             on_event=seen,
+            expect_staple=expect_staple,
         )
         stack.callback(server.close)
         if keeper is not None:

@@ -17,6 +17,7 @@ from mustaple.net.tls_session import (
     ConnectionRecord,
     Ended,
     TLSSession,
+    checked_header,
     hand_over,
     observe,
     take_client_certificate,
@@ -51,10 +52,11 @@ class StaplingServer:
     that gives it (or None) when a client asks; it may be replaced while the server runs. OpenSSL since 3.6 sends
     nothing that it cannot read as an OCSPResponse: such bytes are refused here, and from a function left out, with
     the record saying so. Sessions are never resumed. `on_event` gets each connection's record, in the server's
-    thread, when the connection has ended. `host`, `port` and `url` say where it listens. Timeouts are in seconds.
+    thread, when the connection has ended. `expect_staple` is the value of the Expect-Staple header that it sends with
+    its page, None for none. `host`, `port` and `url` say where it listens. Timeouts are in seconds.
 
     Raises InputError for a key that is not the certificate's, certificates that OpenSSL does not serve, a staple
-    that is no OCSP response, and an address that cannot be listened on.
+    that is no OCSP response, a header that clients would ignore, and an address that cannot be listened on.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class StaplingServer:
         max_connections: int = MAX_CONNECTIONS,
         on_event: Callable[[ConnectionRecord], None] | None = None,
         page: Callable[[ConnectionRecord], bytes] | None = None,
+        expect_staple: str | None = None,
     ) -> None:
         if isinstance(staple, bytes) and staple and not _is_response(staple):
             raise InputError("The staple is not an OCSP response in DER, and OpenSSL sends no other.")
         self.staple = staple
+        self._expect_staple = checked_header(expect_staple)
         self.records: deque[ConnectionRecord] = deque(maxlen=_KEPT_RECORDS)
         self._context = _context(chain, key, minimum, maximum, ask_client_certificate=ask_client_certificate)
         self._context.set_ocsp_server_callback(self._give_staple)
@@ -141,7 +145,14 @@ class StaplingServer:
         await asyncio.gather(*(session.over for session in open_still))
 
     def _session(self) -> TLSSession:
-        return TLSSession(self._context, timeout=self._timeout, page=self._page, admit=self._admit, tell=self._tell)
+        return TLSSession(
+            self._context,
+            timeout=self._timeout,
+            page=self._page,
+            expect_staple=self._expect_staple,
+            admit=self._admit,
+            tell=self._tell,
+        )
 
     def _admit(self, session: TLSSession) -> bool:
         if len(self._sessions) >= self._max_connections:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from mustaple.core.errors import NetworkError
 from mustaple.net.listen import listen, url_of
 from mustaple.net.stapling_session import ChainConnectionRecord, Session
-from mustaple.net.tls_session import Ended, hand_over
+from mustaple.net.tls_session import Ended, checked_header, hand_over
 from mustaple.net.tlslite_ng import Credentials, settings
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ class ChainStaplingServer:
     staple for extension 5; in TLS 1.3 each certificate's own, for extension 5 alone. Sessions are never resumed.
     `minimum` and `maximum` are "1.2" or "1.3"; timeouts are in seconds, one for the whole handshake and one for the
     request. `on_event` gets each connection's record, in its thread, when it has ended. `host`, `port` and `url` say
-    where it listens.
+    where it listens. `expect_staple` is the value of the Expect-Staple header that it sends with its page, None for
+    none.
 
-    Raises InputError for a key that is not the certificate's or that tlslite-ng does not know, and for an address that
-    cannot be listened on.
+    Raises InputError for a key that is not the certificate's or that tlslite-ng does not know, for a header that
+    clients would ignore, and for an address that cannot be listened on.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class ChainStaplingServer:
         max_connections: int = MAX_CONNECTIONS,
         on_event: Callable[[ChainConnectionRecord], None] | None = None,
         page: Callable[[ChainConnectionRecord], bytes] | None = None,
+        expect_staple: str | None = None,
     ) -> None:
         self.staples = staples
+        self._expect_staple = checked_header(expect_staple)
         self.records: deque[ChainConnectionRecord] = deque(maxlen=_KEPT_RECORDS)
         self._credentials = Credentials(chain, key)
         self._settings = settings(minimum, maximum)
@@ -163,7 +166,7 @@ class ChainStaplingServer:
         try:
             with sock:
                 session = Session(sock, record, self._credentials, self._give, self._timeout)
-                session.run(self._settings, self._page)
+                session.run(self._settings, self._page, self._expect_staple)
                 self._tell(record)
                 session.linger()
         finally:

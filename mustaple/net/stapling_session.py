@@ -94,7 +94,12 @@ class Session:
         self._deadline = Deadline(timeout)
         self._tls = ServerEnd(TimedSocket(sock, self._deadline), credentials, self._staples)
 
-    def run(self, chosen: HandshakeSettings, page: Callable[[ChainConnectionRecord], bytes]) -> None:
+    def run(
+        self,
+        chosen: HandshakeSettings,
+        page: Callable[[ChainConnectionRecord], bytes],
+        expect_staple: str | None = None,
+    ) -> None:
         """Handshake, request, page. Raises nothing: what went wrong is in the record."""
         record = self._record
         try:
@@ -105,7 +110,7 @@ class Session:
             record.protocol = self._tls.protocol
             record.ended = Ended.COMPLETED
             self._deadline.restart()  # the request has a time of its own
-            self._answer(page)
+            self._answer(page, expect_staple)
         except TLSRemoteAlert as alert:
             record.alert = alert.description
             record.ended = Ended.REFUSED if record.protocol is None else record.ended
@@ -153,7 +158,7 @@ class Session:
             record.stapled = tls.sent[0] or None
             record.carrier = CARRIERS[tls.answer.status.status_type] if tls.answer is not None else "entries"
 
-    def _answer(self, page: Callable[[ChainConnectionRecord], bytes]) -> None:
+    def _answer(self, page: Callable[[ChainConnectionRecord], bytes], expect_staple: str | None) -> None:
         record = self._record
         request = b""
         while b"\r\n\r\n" not in request and len(request) <= MAX_REQUEST:
@@ -162,6 +167,6 @@ class Session:
                 return
             request += data
             record.application_data = request[:_SEEN_LIMIT]
-        self._tls.write(http_response(request, page(record)))
+        self._tls.write(http_response(request, page(record), expect_staple))
         record.ended = Ended.SERVED
         self._tls.close()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from OpenSSL import SSL
 
-from mustaple.core.errors import Alert
+from mustaple.core.errors import Alert, InputError
+from mustaple.core.expect_staple import HeaderError, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +92,7 @@ class TLSSession(asyncio.Protocol):
         *,
         timeout: float,
         page: Callable[[ConnectionRecord], bytes],
+        expect_staple: str | None = None,
         admit: Callable[[TLSSession], bool],
         tell: Callable[[ConnectionRecord], None],
     ) -> None:
@@ -101,6 +103,7 @@ class TLSSession(asyncio.Protocol):
         self._tls.set_app_data(self.record)
         self._timeout = timeout
         self._page = page
+        self._expect_staple = expect_staple
         self._admit = admit
         self._tell_record = tell
         self._request = bytearray()
@@ -163,7 +166,7 @@ class TLSSession(asyncio.Protocol):
             self.record.application_data = (self.record.application_data + data)[:_SEEN_LIMIT]
             self._request += data
         if b"\r\n\r\n" in self._request or len(self._request) > MAX_REQUEST:
-            self._tls.sendall(http_response(bytes(self._request), self._page(self.record)))
+            self._tls.sendall(http_response(bytes(self._request), self._page(self.record), self._expect_staple))
             self.record.ended = Ended.SERVED
             self._close()
 
@@ -225,6 +228,16 @@ class TLSSession(asyncio.Protocol):
             self._tell_record(self.record)
 
 
+def checked_header(expect_staple: str | None) -> str | None:
+    """The header value for `http_response`; InputError for one that clients would ignore, or that is several lines."""
+    if expect_staple is not None:
+        try:
+            parse_header(expect_staple)
+        except HeaderError as error:
+            raise InputError(f"The Expect-Staple header {expect_staple!r} would be ignored: {error}.") from error
+    return expect_staple
+
+
 def observe(connection: SSL.Connection, where: int, code: int) -> None:
     """OpenSSL's info callback: keep the client's alert by its number, which the exception does not tell."""
     description = code & 0xFF
@@ -243,10 +256,14 @@ def _record(connection: SSL.Connection) -> ConnectionRecord:
     return cast("ConnectionRecord", connection.get_app_data())
 
 
-def http_response(request: bytes, page: bytes) -> bytes:
-    """The whole HTTP response with this page, without it where the request is HEAD."""
+def http_response(request: bytes, page: bytes, expect_staple: str | None = None) -> bytes:
+    """The whole HTTP response with this page, without it where the request is HEAD.
+
+    `expect_staple` is the value of an Expect-Staple header, checked by `checked_header`.
+    """
+    field = b"Expect-Staple: %b\r\n" % expect_staple.encode("latin-1") if expect_staple is not None else b""
     head = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
-        b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n%b"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n" % (field, len(page))
     )
     return head if request.startswith(b"HEAD ") else head + page
