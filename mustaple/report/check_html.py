@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # The page runs nothing and asks nobody, whatever a certificate has smuggled into it.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_COLUMNS: Final = ("evidence", "says", "from", "until", "signed by")
 _TILES: Final = {
     Ending.ACCEPTED: "accepted",
     Ending.REFUSED: "refused",
@@ -82,7 +83,7 @@ def _verdict_of(summary: Summary) -> str:
 
 def _target(result: TargetResult) -> Iterator[str]:
     wanted = "wanted" if result.as_expected else "unwanted"
-    is_open = "" if result.as_expected else " open"
+    is_open = " open" if result.warnings or not result.as_expected else ""
     yield f'<details class="{result.ending} {wanted}"{is_open}>\n<summary><span class="badge">{result.ending}</span> '
     yield f'<span class="name">{_text(result.target)}</span> <span class="aside">{_text(_aside(result))}</span>'
     yield "</summary>\n"
@@ -100,6 +101,8 @@ def _target(result: TargetResult) -> Iterator[str]:
 def _aside(result: TargetResult) -> str:
     moment = dies_at(result.verdict) if result.verdict is not None else None
     said = [result.code] if result.code is not None else []
+    if result.verdict is not None and result.verdict.accepted and not result.verdict.checked:
+        said.append("nothing checked")
     if result.verdict is not None and moment is not None and moment >= result.verdict.at:
         said.append(f"dies in {span_text(moment - result.verdict.at)}")
     return " · ".join((*said, f"{result.seconds * 1000:.0f} ms"))
@@ -119,14 +122,15 @@ def _verdict(verdict: ChainVerdict) -> Iterator[str]:
 def _certificate(verdict: CertVerdict, at: datetime) -> Iterator[str]:
     promise = ' <span class="promise">must-staple</span>' if verdict.obliged else ""
     status = "not looked at" if verdict.status is Status.NOT_CHECKED else verdict.status.value
-    yield f'<section>\n<h2>{_text(verdict.subject)} <span class="status {verdict.status}">{status}</span>{promise}</h2>\n'
+    told = f'<span class="status {verdict.status}">{status}</span>'
+    yield f"<section>\n<h2>{_text(verdict.subject)} {told}{promise}</h2>\n"
     yield f'<p class="how">issued by {_text(verdict.issuer)}, serial {verdict.link.serial_number:x}</p>\n'
     yield from _reasons(verdict.reasons, "reason")
     yield from _reasons(verdict.notes, "note")
     if verdict.judgements:
-        yield '<div class="wide"><table>\n<tr><th>evidence<th>says<th>from<th>until<th>signed by</tr>\n'
+        yield f"<table>\n<tr>{''.join(f'<th>{column}' for column in _COLUMNS)}</tr>\n"
         yield from (_evidence(judgement, at) for judgement in verdict.judgements)
-        yield "</table></div>\n"
+        yield "</table>\n"
     yield "</section>\n"
 
 
@@ -142,7 +146,8 @@ def _evidence(judgement: Judgement, at: datetime) -> str:
         until,
         judgement.responder or "–",
     )
-    return "<tr>" + "".join(f"<td>{_text(cell)}" for cell in cells) + "</tr>\n"
+    named = zip(_COLUMNS, cells, strict=True)
+    return "<tr>" + "".join(f'<td data-is="{column}"><span>{_text(cell)}</span>' for column, cell in named) + "</tr>\n"
 
 
 def _reasons(reasons: Iterable[Reason], kind: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from mustaple.core.verdict import Code
 from mustaple.report.check_run import EXIT_INTERNAL, Ending
 from mustaple.report.check_text import expected_text, reason_text, warning_text
 from mustaple.report.clauses import clause_url
-from mustaple.report.plain import json_text
+from mustaple.report.plain import json_text, printable
 from mustaple.report.verdict_json import time_json
 
 if TYPE_CHECKING:
@@ -41,9 +41,16 @@ class Finding(NamedTuple):
 
 def rules() -> list[dict[str, Any]]:
     """What each reason means, by which clause, and what to do."""
-    made = [_rule(code.value, f"refused by {code.rule.clause}", code.rule.advice, code.rule.clause) for code in Code]
+    made = [
+        _rule(code.value, f"{_words(code.value)}, by {code.rule.clause}", code.rule.advice, code.rule.clause)
+        for code in Code
+    ]
     made.extend(_rule(rule, said, advice, None) for rule, (said, advice) in _OWN_RULES.items())
     return made
+
+
+def _words(rule: str) -> str:
+    return rule.replace("-", " ")
 
 
 def _rule(rule: str, said: str, advice: str, clause: str | None) -> dict[str, Any]:
@@ -51,8 +58,8 @@ def _rule(rule: str, said: str, advice: str, clause: str | None) -> dict[str, An
     return {
         "id": rule,
         "name": "".join(map(str.capitalize, rule.split("-"))),
-        "shortDescription": {"text": rule.replace("-", " ")},
-        "fullDescription": {"text": f"{rule.replace('-', ' ')}: {said}."},
+        "shortDescription": {"text": _words(rule)},
+        "fullDescription": {"text": f"{said}."},
         "help": {"text": f"To do: {advice}."},
         **({"helpUri": url} if url is not None else {}),
         "properties": {"tags": ["security", "tls", "revocation"], **({"clause": clause} if clause else {})},
@@ -126,7 +133,9 @@ def _result(finding: Finding, result: TargetResult) -> dict[str, Any]:
         "message": {"text": f"{result.target}: {finding.text}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": f"tls://{quote(result.target, safe=':[]')}"}},
+                "physicalLocation": {
+                    "artifactLocation": {"uri": f"tls://{quote(printable(result.target), safe=':[]')}"}
+                },
                 "logicalLocations": [{"fullyQualifiedName": result.target, "kind": "resource"}],
             }
         ],

@@ -106,6 +106,8 @@ def _why(result: TargetResult) -> Iterator[str]:
     """Why there is no acceptance, and what to do, where that was not what the user wanted to see."""
     if result.problem is not None:
         yield result.problem
+    elif result.verdict is not None and result.verdict.accepted and not result.verdict.checked:
+        yield "nothing was checked: this policy looks at no evidence of revocation"
     elif result.verdict is not None and not result.as_expected:
         for reason in result.verdict.all_reasons:
             yield reason_text(reason)
