@@ -168,6 +168,9 @@ def _decide_link(link: Link, situation: Situation, policy: Policy, owed: Code | 
     )
     decisive = combine(judgements)
     obliged = owed is not None
+    if decisive is not None and decisive.status is Status.GOOD and decisive.source is Source.STAPLE:
+        # Nothing asks for more than this, so the rest need not be looked at.
+        return CertVerdict(link, obliged, Outcome.ACCEPTED, Status.GOOD, decisive, judgements, (), decisive.notes)
     staple = combine([each for each in judgements if each.source is Source.STAPLE]) if obliged else None
     status = Status.MISSING if decisive is None else decisive.status
     # What is owed is a staple: no other source keeps the promise in its place, and nothing excuses from it.
