@@ -52,12 +52,12 @@ def verdicts(chain: Chain, scene: Scene, staple: bytes, at: datetime) -> Mapping
 
 def test_the_sum_says_what_would_have_been_lost_and_why(verdicts: Mapping[str, ChainVerdict], tmp_path: Path) -> None:
     with Readiness(tmp_path / "r.sqlite", "must-staple") as record:
-        assert record.add("a:1", verdicts["good"], 0.1, at=MOMENT) is Effect.KEPT
-        assert record.add("a:1", verdicts["nothing"], 0.1, at=MOMENT + timedelta(minutes=1)) is Effect.LOST
-        assert record.add("b:1", verdicts["revoked"], 0.1) is Effect.LOST
-        assert record.add("b:1", RefusedError(verdicts["revoked"]), 0.1) is Effect.LOST
-        assert record.add("c:1", NetworkError("c:1: connection refused"), 0.1) is Effect.UNANSWERED
-        assert record.add("d:1", ZeroDivisionError("a fault"), 0.1) is Effect.FAULT
+        assert record.add("a:1", verdicts["good"], 0.1, at=MOMENT).effect is Effect.KEPT
+        assert record.add("a:1", verdicts["nothing"], 0.1, at=MOMENT + timedelta(minutes=1)).effect is Effect.LOST
+        assert record.add("b:1", verdicts["revoked"], 0.1).effect is Effect.LOST
+        assert record.add("b:1", RefusedError(verdicts["revoked"]), 0.1).effect is Effect.LOST
+        assert record.add("c:1", NetworkError("c:1: connection refused"), 0.1).effect is Effect.UNANSWERED
+        assert record.add("d:1", ZeroDivisionError("a fault"), 0.1).effect is Effect.FAULT
         totals = record.totals()
         targets = list(record.targets())
     assert totals.effects == {Effect.KEPT: 1, Effect.LOST: 3, Effect.UNANSWERED: 1, Effect.FAULT: 1}

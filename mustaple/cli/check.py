@@ -1,92 +1,92 @@
-"""`mustaple check`: connect as the strict client does, and say whether the server keeps its promise."""
+"""`mustaple check`: connect as the strict client does, and say whether servers keep their promises."""
 
 from __future__ import annotations
 
-import enum
-from pathlib import Path
-from typing import Annotated
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import typer
+
+from mustaple.cli import check_options as option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from mustaple.net.targets import Defaults, TargetList
 
 app = typer.Typer(add_completion=False)
 
 
-class Preset(enum.StrEnum):
-    """The policies that have a name."""
-
-    IGNORE = "ignore"
-    SOFT_FAIL = "soft-fail"
-    MUST_STAPLE = "must-staple"
-    HARD_FAIL = "hard-fail"
-    STRICT = "strict"
-
-
-class Version(enum.StrEnum):
-    """A TLS version."""
-
-    TLS_1_2 = "1.2"
-    TLS_1_3 = "1.3"
-
-
-class EngineName(enum.StrEnum):
-    """A TLS library; see `mustaple.net.engines`."""
-
-    AUTO = "auto"
-    OPENSSL = "openssl"
-    RFC6961 = "rfc6961"
-
-
 @app.command()
 def check(
-    target: Annotated[str, typer.Argument(help="HOST:PORT; without a port, 443.", metavar="HOST:PORT")],
-    ca: Annotated[
-        list[Path] | None,
-        typer.Option("--ca", help="Trust this file or folder of CA certificates; default the system's."),
-    ] = None,
-    policy: Annotated[Preset, typer.Option("--policy", help="What to demand.")] = Preset.STRICT,
-    sni: Annotated[
-        str | None, typer.Option("--sni", metavar="NAME", help="Ask for this name and find it in the certificate.")
-    ] = None,
-    connect: Annotated[
-        str | None, typer.Option("--connect", metavar="ADDR:PORT", help="Connect there, whatever HOST resolves to.")
-    ] = None,
-    timeout: Annotated[
-        str, typer.Option("--timeout", help="For the handshake, and again for what is fetched.")
-    ] = "10s",
-    wait: Annotated[str, typer.Option("--wait", help="How long to try again while the port refuses.")] = "0s",
-    at: Annotated[
-        str | None, typer.Option("--at", help="Judge path and evidence at this time (ISO 8601, UTC); default now.")
-    ] = None,
-    cert: Annotated[
-        Path | None, typer.Option("--cert", help="The client's own certificate, for servers that ask.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="Its key; default in the same file.")] = None,
-    tls_max: Annotated[Version | None, typer.Option("--tls-max", help="Offer no TLS version above this one.")] = None,
-    engine: Annotated[
-        EngineName,
-        typer.Option("--engine", help="rfc6961 asks for every staple in TLS 1.2 too; auto tries it where it can tell."),
-    ] = EngineName.AUTO,
-    json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+    targets: option.Targets = None,
+    lists: option.Lists = None,
+    ca: option.Trust = None,
+    policy: option.PolicyName = "strict",
+    at: option.At = None,
+    expect: option.Expect = None,
+    warn_before: option.WarnBefore = None,
+    fail_on_warning: option.FailOnWarning = False,
+    sni: option.Sni = None,
+    connect: option.Connect = None,
+    starttls: option.StartTls = None,
+    proxy: option.Proxy = None,
+    cert: option.Cert = None,
+    key: option.Key = None,
+    timeout: option.Timeout = "10s",
+    wait: option.Wait = "0s",
+    retries: option.Retries = 0,
+    at_once: option.AtOnce = 64,
+    tls_max: option.TlsMax = None,
+    engine: option.EngineOption = option.EngineName.AUTO,
+    form: option.Form = None,
+    json: option.Json = False,
+    output: option.Output = None,
+    report_only: option.ReportOnly = False,
+    every: option.Every = None,
+    span: option.For = None,
+    database: option.Database = None,
+    summary: option.Summary = False,
 ) -> None:
-    """Connect to a TLS server and judge every certificate's revocation evidence.
+    """Connect to TLS servers and judge every certificate's revocation evidence.
 
-    Exit 0: accepted; 1: refused, also for the path or the name; 2: usage; 3: nobody answered, or not in TLS.
+    Exit 0: accepted, or as expected; 1: refused, also for the path or the name; 2: usage; 3: nobody answered, or not in
+    TLS; 4: a fault of mustaple. Of several targets the worst counts: 4, 1, 3, 0.
 
     The verdict is reached inside the handshake: a server that is refused for its staples gets alert 113 and no data.
 
     Example: mustaple check localhost:8443 --ca d/root.pem --policy must-staple
-    """
-    from mustaple.cli.common import EXIT_REFUSED, parse_address, parse_duration, parse_time, print_json
-    from mustaple.net.client import check as check_server
 
-    host, port = parse_address(target, 443)
-    verdict = check_server(
-        host,
-        port,
-        policy.value,
+    Before turning must-staple on: mustaple check --targets all.txt --report-only --every 10m --for 24h
+    """
+    from mustaple.cli.check_orders import Orders, Reporting, check_once, check_over_time, sum_up
+    from mustaple.cli.common import parse_duration, parse_time
+    from mustaple.core.errors import InputError
+    from mustaple.net.policy_file import policy_named
+    from mustaple.net.settings import Settings
+    from mustaple.net.targets import Defaults
+
+    reporting = Reporting.asked_for(form, output, json=json)
+    orders = Orders(
+        reporting,
+        at_once=at_once,
+        retries=retries,
+        warn_before=parse_duration(warn_before) if warn_before is not None else None,
+        fail_on_warning=fail_on_warning,
+        report_only=report_only,
+        every=parse_duration(every) if every is not None else None,
+        span=parse_duration(span) if span is not None else None,
+        database=database,
+    )
+    orders.see_to_it_that_they_agree(summary=summary, at=at, expect=expect)
+    if summary:
+        if targets or lists:
+            raise InputError("--summary checks no targets; it sums up what is in --database")
+        raise typer.Exit(sum_up(orders))
+    settings = Settings(
+        policy=policy_named(policy),
         ca=ca or None,
-        server_name=sni,
-        address=parse_address(connect, port) if connect is not None else None,
         timeout=parse_duration(timeout).total_seconds(),
         wait=parse_duration(wait).total_seconds(),
         at=parse_time(at) if at is not None else None,
@@ -94,14 +94,36 @@ def check(
         key=key,
         maximum=f"TLSv{tls_max.value}" if tls_max is not None else None,
         engine=engine.value,
+        proxy=proxy,
     )
-    if json:
-        from mustaple.report.verdict_json import verdict_json
+    defaults = Defaults(sni=sni, connect=connect, starttls=starttls, expect=expect)
+    with _read_targets(targets or (), lists or (), defaults) as found:
+        run = check_once if every is None else check_over_time
+        raise typer.Exit(run(found, settings, orders))
 
-        print_json({"target": target, **verdict_json(verdict)})
-    else:
-        from mustaple.report.verdict_text import verdict_text
 
-        typer.echo(verdict_text(verdict, target))
-    if not verdict.accepted:
-        raise typer.Exit(EXIT_REFUSED)
+@contextmanager
+def _read_targets(arguments: Sequence[str], lists: Sequence[Path], defaults: Defaults) -> Iterator[TargetList]:
+    """Every target of the command line, of the lists it names, and of standard input where `-` stands for it."""
+    import sys
+    from pathlib import Path
+
+    from mustaple.cli.common import complain
+    from mustaple.core.errors import InputError
+    from mustaple.net.targets import TargetList
+
+    named = [argument for argument in arguments if argument != "-"]
+    paths = [*(str(path) for path in lists), *(["-"] if len(named) < len(arguments) else [])]
+    with ExitStack() as opened:
+        streams = []
+        for path in dict.fromkeys(paths):
+            try:
+                stream = sys.stdin.buffer if path == "-" else opened.enter_context(Path(path).open("rb"))
+            except OSError as error:
+                raise InputError(f"cannot read the list of targets {path}: {error.strerror or error}") from error
+            streams.append(("standard input" if path == "-" else path, stream))
+        found = opened.enter_context(TargetList.read(named, streams, defaults))
+        if found.repeated:
+            times = "once" if found.repeated == 1 else f"{found.repeated} times"
+            complain(f"targets are listed again {times}; each is checked once")
+        yield found

@@ -6,7 +6,7 @@ import enum
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from mustaple.core.errors import InputError, MustapleError, RefusedError
 from mustaple.core.verdict import ChainVerdict
@@ -58,6 +58,14 @@ class Effect(enum.StrEnum):
     LOST = "lost"
     UNANSWERED = "unanswered"
     FAULT = "fault"
+
+
+class Ended(NamedTuple):
+    """How one connection ended: `code` is the most telling reason's, empty where none refused; `detail` its words."""
+
+    effect: Effect
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +158,9 @@ class Readiness:
 
     def add(
         self, target: str, answer: ChainVerdict | Exception, seconds: float = 0.0, *, at: datetime | None = None
-    ) -> Effect:
+    ) -> Ended:
         """Remember what a check came to, and say what the policy would have done."""
-        effect, code, detail = _effect(answer)
+        ended = effect, code, detail = _ended(answer)
         moment = (at if at is not None else datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
         with self._writing() as database:
             known = self._target(database, target)
@@ -166,7 +174,7 @@ class Readiness:
                 (known, moment, seconds, effect, code, detail),
             )
             database.execute("DELETE FROM result WHERE id <= ?", ((added.lastrowid or 0) - self._max_results,))
-        return effect
+        return ended
 
     def totals(self) -> Totals:
         """The sum of it all."""
@@ -247,18 +255,17 @@ class Readiness:
             self._database.execute("COMMIT")
 
 
-def _effect(answer: ChainVerdict | Exception) -> tuple[Effect, str, str]:
-    """What becomes of the connection, by the code of which reason, and that reason's words."""
+def _ended(answer: ChainVerdict | Exception) -> Ended:
     if isinstance(answer, RefusedError):
         answer = answer.verdict
     if not isinstance(answer, ChainVerdict):
         effect = Effect.UNANSWERED if isinstance(answer, MustapleError) else Effect.FAULT
-        return effect, "", (str(answer) or type(answer).__name__)[:_MAX_DETAIL]
+        return Ended(effect, "", (str(answer) or type(answer).__name__)[:_MAX_DETAIL])
     if answer.accepted:
-        return Effect.KEPT, "", ""
+        return Ended(Effect.KEPT, "", "")
     for reason in answer.all_reasons[:1]:
-        return Effect.LOST, reason.code.value, reason.detail[:_MAX_DETAIL]
-    return Effect.LOST, "", answer.headline[:_MAX_DETAIL]
+        return Ended(Effect.LOST, reason.code.value, reason.detail[:_MAX_DETAIL])
+    return Ended(Effect.LOST, "", answer.headline[:_MAX_DETAIL])
 
 
 def _cause(row: tuple[str, str, int, str, str, str]) -> Cause:

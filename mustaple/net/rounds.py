@@ -7,10 +7,10 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 
-async def rounds(every: float, span: float | None = None) -> AsyncIterator[int]:
+async def rounds(every: float, span: float | None = None) -> AsyncGenerator[int, None]:
     """The number of each round, from 0, when it is due: one at once, the next `every` seconds after that began.
 
     Of rounds that fall due while one is still going on, none is made up for. No round begins `span` seconds or later

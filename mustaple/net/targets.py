@@ -35,6 +35,9 @@ class ListedTarget(Target):
     text: str = ""
     expectation: Expectation | None = None
 
+    def __str__(self) -> str:
+        return self.text
+
     @property
     def key(self) -> bytes:
         """The same 16 bytes for what is the same server, asked in the same way."""

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from mustaple.net.readiness import Cause, TargetRecord, Totals
+    from mustaple.net.readiness import Cause, Ended, TargetRecord, Totals
 
 # The number rises where a field goes or changes its meaning.
 SCHEMA: Final = "mustaple-readiness/1"
 SHOWN: Final = 50  # targets in the text; the JSON has them all
+_WOULD: Final = {
+    Effect.KEPT: "would have been kept",
+    Effect.LOST: "would have been lost",
+    Effect.UNANSWERED: "not answered",
+    Effect.FAULT: "could not be checked",
+}
 _RULES: Final = {code.value: code.rule for code in Code}
 
 
@@ -102,15 +108,10 @@ def _cause_json(cause: Cause) -> dict[str, Any]:
     }
 
 
-def change_text(target: str, moment: datetime, effect: Effect, said: str) -> str:
+def change_text(target: str, moment: datetime, ended: Ended) -> str:
     """One line for a target whose connections end otherwise than before."""
-    would = {
-        Effect.KEPT: "would have been kept",
-        Effect.LOST: "would have been lost",
-        Effect.UNANSWERED: "not answered",
-        Effect.FAULT: "could not be checked",
-    }[effect]
-    return printable(f"{moment:%Y-%m-%d %H:%M:%S} UTC  {target}: {would}" + (f": {said}" if said else ""))
+    why = ": ".join(part for part in (ended.code, ended.detail) if part)
+    return printable(f"{moment:%Y-%m-%d %H:%M:%S} UTC  {target}: {_WOULD[ended.effect]}" + (f": {why}" if why else ""))
 
 
 def _span(totals: Totals) -> str:
