@@ -44,7 +44,7 @@ class Crl:
         self._find_parts()
 
     def _find_parts(self) -> None:
-        """Find the signed part, both names of the algorithm, and the entries (RFC 5280 §5.1).
+        """Find the signed part and the entries (RFC 5280 §5.1).
 
         The library can write the signed part, too, but that takes ten times as long as reading all, and twice the
         memory; and what was signed is what came.
@@ -55,10 +55,8 @@ class Crl:
         self.signed = memoryview(der)[begin:end]
         if der[at] == 0x02:  # version
             _, at = header(der, at)
-        algorithm, behind = at, header(der, at)[1]
-        outer = header(der, end)[1]
-        self.same_algorithm = der[algorithm:behind] == der[end:outer]
-        at = header(der, behind)[1]  # behind the issuer
+        _, at = header(der, at)  # the algorithm, of which the library has seen that it is named the same outside
+        _, at = header(der, at)  # issuer
         while at < end and der[at] in _TIMES:
             at = header(der, at)[1]
         self.entries = header(der, at) if at < end and der[at] == 0x30 else (at, at)

@@ -146,7 +146,4 @@ def _extension_before(der: bytes, critical: int, begin: int, end: int) -> bytes 
 def _dotted(oid: bytes) -> str:
     from asn1crypto.core import ObjectIdentifier
 
-    try:
-        return str(ObjectIdentifier(contents=oid).dotted)
-    except ValueError:
-        return oid.hex()
+    return str(ObjectIdentifier(contents=oid).dotted)
