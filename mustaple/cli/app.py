@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "judge",
     "serve",
     "check",
+    "collect",
     "compare",
     "policy",
 )

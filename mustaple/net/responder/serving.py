@@ -126,11 +126,20 @@ class ResponderServer:
 
 
 class AppRunner:
-    """Any ASGI application under uvicorn on a listening socket, in a thread."""
+    """Any ASGI application under uvicorn on a listening socket, in a thread.
+
+    Who comes when there are `most_connections` already is told 503; None sets no limit.
+    """
 
     def __init__(
-        self, app: Callable[..., Any], listener: socket.socket, on_end: Callable[[], None] | None = None
+        self,
+        app: Callable[..., Any],
+        listener: socket.socket,
+        on_end: Callable[[], None] | None = None,
+        *,
+        most_connections: int | None = None,
     ) -> None:
+        self._most_connections = most_connections
         self._app = app
         self._on_end = on_end
         self._listener = listener
@@ -141,7 +150,7 @@ class AppRunner:
 
     def start(self) -> None:
         """Start, and wait until connections are served."""
-        self._server = _uvicorn_server(self._app, self._started)
+        self._server = _uvicorn_server(self._app, self._started, self._most_connections)
         self._thread.start()
         if not self._started.wait(START_TIMEOUT) or self.ended.is_set():
             self.close()
@@ -165,7 +174,7 @@ class AppRunner:
             self._listener.close()
 
 
-def _uvicorn_server(app: Callable[..., Any], started: threading.Event) -> Any:
+def _uvicorn_server(app: Callable[..., Any], started: threading.Event, most_connections: int | None) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -183,5 +192,6 @@ def _uvicorn_server(app: Callable[..., Any], started: threading.Event) -> Any:
         server_header=False,
         proxy_headers=False,  # anybody here could send them, and the log is to say who really asked
         timeout_graceful_shutdown=STOP_TIMEOUT,
+        limit_concurrency=most_connections,
     )
     return Server(config)
