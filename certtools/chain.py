@@ -37,6 +37,10 @@ class Link:
     subject: x509.Certificate
     issuer: x509.Certificate
 
+    def __hash__(self) -> int:
+        """That of the fingerprint, which is kept; a certificate's own is reckoned anew each time."""
+        return hash(self.fingerprint)
+
     @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 of the subject's DER (32 bytes)."""

@@ -68,7 +68,7 @@ def strength(signed: ocsp.OCSPResponse | x509.Certificate | x509.CertificateRevo
         algorithm = _hash(signed)
     except UnsupportedAlgorithm:
         return Strength.BROKEN
-    if isinstance(algorithm, _STRONG_HASHES):
+    if type(algorithm) in _STRONG_HASHES:
         return Strength.STRONG
     if isinstance(algorithm, hashes.SHA1):
         return Strength.SHA1

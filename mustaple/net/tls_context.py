@@ -259,6 +259,8 @@ def _on_secret(connection: SSL.Connection, line: bytes) -> None:
 
 
 def _on_certificate(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
+    if ok and depth:
+        return True  # nobody has more to say of a CA than OpenSSL
     return _observer(connection).on_certificate(certificate, error, depth, ok=bool(ok))
 
 
