@@ -124,7 +124,8 @@ def _imap(prelude: Prelude, _domain: str) -> Steps:
         if greeting.upper().startswith(b"* BYE"):
             raise NetworkError(f"the server does not serve: {shown(greeting)}")
         raise _foreign(prelude, greeting)
-    prelude.say(b"a1 STARTTLS\r\n", waiting_for="an answer to STARTTLS")
+    # A server may say things of its own accord (RFC 9051 §7).
+    prelude.say(b"a1 STARTTLS\r\n", waiting_for="an answer to STARTTLS", unasked=True)
     while True:
         line = yield from prelude.line()
         tag, _, rest = line.partition(b" ")
@@ -224,7 +225,8 @@ def _xmpp(prelude: Prelude, domain: str) -> Steps:
         raise _refused(features.text)
     if f"{_TLS} starttls" not in features.children:
         raise NetworkError("the server does not offer STARTTLS in XMPP")
-    prelude.say(f"<starttls xmlns='{_TLS}'/>".encode(), waiting_for="an answer to starttls")
+    starttls = f"<starttls xmlns='{_TLS}'/>".encode()
+    prelude.say(starttls, waiting_for="an answer to starttls", unasked=True)  # the whole stream is there still
     answer = yield from _xmpp_element(prelude, 1)
     if answer.name != f"{_TLS} proceed":
         raise _refused(answer.text)
@@ -265,6 +267,7 @@ def _xmpp_elements(prelude: Prelude, stream: bytes, enough: int) -> list[_Elemen
     found: list[_Element] = []
     path: list[str] = []
     children: list[str] = []
+    inside: list[str] = []  # whatever the child holds
     starts: list[int] = []
 
     def opened(name: str, _attributes: Any) -> None:
@@ -273,14 +276,20 @@ def _xmpp_elements(prelude: Prelude, stream: bytes, enough: int) -> list[_Elemen
         path.append(name)
         if len(path) == 2:
             children.clear()
+            inside.clear()
             starts.append(parser.CurrentByteIndex)
-        elif len(path) == 3:
-            children.append(name)
+        else:
+            inside.append(name)
+            if len(path) == 3:
+                children.append(name)
 
     def closed(name: str) -> None:
         path.pop()
         if len(path) == 1:
-            end = stream.index(b">", parser.CurrentByteIndex) + 1
+            # The place is that of the end tag, but that after it where the one tag is both.
+            place = parser.CurrentByteIndex
+            both = not inside and stream[:place].endswith(b"/>")
+            end = place if both else stream.index(b">", place) + 1
             found.append(_Element(name, tuple(children), stream[starts[-1] : end], end))
 
     def typed(*_: Any) -> None:
@@ -288,6 +297,7 @@ def _xmpp_elements(prelude: Prelude, stream: bytes, enough: int) -> list[_Elemen
 
     parser.StartElementHandler = opened
     parser.EndElementHandler = closed
+    parser.CharacterDataHandler = inside.append
     parser.StartDoctypeDeclHandler = typed
     try:
         parser.Parse(stream)
