@@ -54,7 +54,7 @@ def check(folder: Folder, port: str, policy: str = "strict") -> tuple[int, dict[
     options = ("--ca", folder.path / "root.pem", "--policy", policy, "--wait", "20s", "--timeout", "30s", "--json")
     done = run("check", target, *options)
     assert done.returncode in {0, 1}, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, json.loads(done.stdout)["results"][0]["verdict"]
 
 
 def staples(verdict: dict[str, Any]) -> list[tuple[str, list[str]]]:

@@ -176,7 +176,7 @@ def test_check_says_which_engine_which_protocol_and_where_each_staple_came_from(
         for place in (0, 1):
             assert f"TLS 1.2 CertificateStatus (ocsp_multi), response {place}: from" in said
         code, said = run(server, tmp_path, "--json")
-        verdict = json.loads(said)
+        verdict = json.loads(said)["results"][0]["verdict"]
         assert (code, verdict["engine"], verdict["protocol"]) == (0, "rfc6961", "TLSv1.2")
 
 

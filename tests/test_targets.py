@@ -156,7 +156,7 @@ class Endless(io.RawIOBase):
 
 
 def test_a_long_list_is_not_kept_in_memory() -> None:
-    count = 8_000
+    count = 4_000
     tracemalloc.start()
     try:
         with TargetList.read([], [("long", Endless(count))]) as found:  # type: ignore[list-item] # a raw stream reads lines as well
