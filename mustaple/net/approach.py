@@ -93,8 +93,8 @@ class Plan:
         self.policy = preset_or_policy(settings.policy)
         self.engine = engine_named(settings.engine)
         self.proxy = proxy_of(settings.proxy) if settings.proxy is not None else None
-        self._identity = _identity(settings.certificate, settings.key)
-        authorities = _authorities(settings.ca)
+        self._identity = identity_of(settings.certificate, settings.key)
+        authorities = authorities_of(settings.ca)
         self._context = client_context(authorities, identity=self._identity, at=settings.at, maximum=settings.maximum)
 
     def moment(self) -> datetime:
@@ -168,7 +168,8 @@ def preset_or_policy(policy: Policy | str) -> Policy:
         raise InputError(str(error.args[0])) from None
 
 
-def _authorities(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
+def authorities_of(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
+    """What to trust, as it was given: one thing, several, or None for the system's store."""
     if ca is None:
         return None
     if isinstance(ca, str | os.PathLike | x509.Certificate):
@@ -176,7 +177,7 @@ def _authorities(ca: Authorities | Iterable[Authorities] | None) -> tuple[Author
     return tuple(ca)
 
 
-def _identity(certificate: PathLike | None, key: PathLike | None) -> Identity | None:
+def identity_of(certificate: PathLike | None, key: PathLike | None) -> Identity | None:
     """The client's own certificate; a key that is not named is looked for in the certificate's file."""
     if certificate is None:
         if key is not None:

@@ -17,10 +17,12 @@ from mustaple.core.expect_report import staple_found
 from mustaple.core.expect_staple import HeaderError, canonical_name, first_field, parse_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mustaple.core.expect_staple import ExpectStapleHeader, KnownHost
+    from mustaple.core.flight import Flight
+    from mustaple.core.verdict import ChainVerdict
     from mustaple.net.client import Connection
     from mustaple.net.expect_hosts import ExpectHosts
     from mustaple.net.expect_reports import ReportSender
@@ -77,35 +79,52 @@ def look_http(
     Raises NetworkError where no HTTP comes, not in time (`timeout` in seconds), or a head larger than MAX_HEAD.
     """
     head = exchange(connection, "GET", host, port, path, timeout=timeout)
-    value = first_field(head.headers)
+    verdict, flight = connection.verdict, connection.flight
+    return hear(
+        head.status_code, head.headers, verdict, flight, host=host, port=port, at=at, memory=memory, sender=sender
+    )
+
+
+def hear(
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]],
+    verdict: ChainVerdict,
+    flight: Flight | None,
+    *,
+    host: str,
+    port: int,
+    at: datetime,
+    memory: ExpectHosts,
+    sender: ReportSender | None = None,
+) -> HeaderSeen:
+    """Learn from the Expect-Staple header of an answer, as `look_http` does of the one that it asked for.
+
+    `verdict` and `flight` are those of the connection over which it came. Raises InputError for a memory of no use.
+    """
+    value = first_field(headers)
     if value is None:
-        return HeaderSeen(head.status_code, Heard.ABSENT)
+        return HeaderSeen(status, Heard.ABSENT)
     text = value.decode("latin-1")
     try:
         header = parse_header(value)
     except HeaderError as error:
-        return HeaderSeen(head.status_code, Heard.IGNORED, text, why=str(error))
+        return HeaderSeen(status, Heard.IGNORED, text, why=str(error))
     if canonical_name(host) is None:
-        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why="an IP address is never remembered")
-    found = staple_found(connection.verdict, connection.flight)
+        return HeaderSeen(status, Heard.IGNORED, text, header, why="an IP address is never remembered")
+    found = staple_found(verdict, flight)
     if found is None:
         said = "this policy asked for no staple, so the connection shows nothing"
-        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why=said)
+        return HeaderSeen(status, Heard.IGNORED, text, header, why=said)
     if not found.complies:
         reported = False
         if sender is not None and header.report_uri is not None:
             reported = sender.report(
-                connection.verdict,
-                connection.flight,
-                host=host,
-                port=port,
-                report_uri=header.report_uri,
-                expires_at=at + header.max_age,
+                verdict, flight, host=host, port=port, report_uri=header.report_uri, expires_at=at + header.max_age
             )
         said = "it came over a connection without a good staple"
-        return HeaderSeen(head.status_code, Heard.IGNORED, text, header, why=said, reported=reported)
+        return HeaderSeen(status, Heard.IGNORED, text, header, why=said, reported=reported)
     known = memory.learn(host, header, at)
-    return HeaderSeen(head.status_code, Heard.NOTED if known else Heard.FORGOTTEN, text, header, known)
+    return HeaderSeen(status, Heard.NOTED if known else Heard.FORGOTTEN, text, header, known)
 
 
 def exchange(
