@@ -24,7 +24,8 @@ header p, .how, .aside { color: var(--soft); font-size: .9rem; }
   padding: .5rem .8rem; }
 .tiles b { display: block; font-size: 1.6rem; line-height: 1.2; }
 .tiles .accepted b, .accepted .badge, .status.good { color: var(--good); }
-.tiles .refused b, .tiles .internal-error b, .refused .badge, .internal-error .badge, .status.revoked, .status.unusable { color: var(--bad); }
+.tiles .refused b, .tiles .internal-error b, .refused .badge, .internal-error .badge { color: var(--bad); }
+.status.revoked, .status.unusable { color: var(--bad); }
 .tiles .no-answer b, .no-answer .badge, .status.unknown, .status.missing { color: var(--dim); }
 .filter { display: inline-block; margin: .5rem 0; }
 body:has(#only:checked) details.wanted { display: none; }
@@ -42,6 +43,7 @@ summary { cursor: pointer; padding: .6rem 0; }
 section { background: var(--card); border-radius: .4rem; margin: .5rem 0; padding: .6rem .8rem; }
 table { border-collapse: collapse; font-size: .85rem; margin-top: .3rem; width: 100%; }
 th, td { border-top: 1px solid var(--line); padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; }
+td:nth-child(2) { white-space: nowrap; }
 th { color: var(--soft); font-weight: 400; }
 @media (max-width: 40rem) {
   tr { border-top: 1px solid var(--line); display: block; padding: .3rem 0; }

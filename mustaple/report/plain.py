@@ -30,7 +30,8 @@ def _written(letter: str) -> str:
 def json_text(value: object, *, indent: str = "") -> str:
     r"""A value as JSON, two spaces a level, after `indent`; what does not print is written `\u009b` there too.
 
-    The result is the same value to every reader of JSON, and its lines do nothing to a terminal.
+    It is the same value to every reader of JSON, and its lines do nothing to a terminal. A lone surrogate, which no
+    UTF-8 can hold and strict readers refuse, becomes the text `\udc80`.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False)
     lines = text if text.isascii() and "\x7f" not in text else _UNPRINTABLE.sub(_escaped, text)
@@ -39,4 +40,6 @@ def json_text(value: object, *, indent: str = "") -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     letter = found.group()
-    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
+    if letter.isprintable():
+        return letter
+    return json.dumps(printable(letter) if "\ud800" <= letter <= "\udfff" else letter)[1:-1]
