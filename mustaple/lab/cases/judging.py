@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from mustaple.core.crl import judge_crl
 from mustaple.core.ocsp import judge
 from mustaple.core.verdict import ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
 from mustaple.lab.cases.handshake import TLS13, split
@@ -16,6 +16,10 @@ from mustaple.net.tlslite_ng import TLS13 as VERSION_13
 from mustaple.net.tlslite_ng import HandshakeError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography import x509
+
     from certtools.chain import Link
     from mustaple.core.policy import Policy
     from mustaple.lab.cases.setup import Setup
@@ -23,24 +27,18 @@ if TYPE_CHECKING:
 _ORIGINS: Final = {Source.OCSP: "the CA's responder", Source.CRL: "the CA's CRL"}
 
 
-class Trial:
-    """One situation, to be judged by any number of policies."""
+class Court:
+    """Judges situations by policies. It keeps what the client keeps between connections, so make one for each run."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self._name = service_name(setup.name)
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[x509.Certificate, datetime], ClientContext] = {}
 
-    @cached_property
-    def _context(self) -> ClientContext:
-        return ClientContext([self.setup.trusted], at=self.setup.at)
-
-    def verdict(self, policy: Policy, protocol: str) -> ChainVerdict:
+    def verdict(self, setup: Setup, policy: Policy, protocol: str) -> ChainVerdict:
         """What the strict client makes of it by this policy, in this protocol; evidence it fetches included.
 
         Raises RuntimeError where the client ends the handshake without a verdict.
         """
-        setup = self.setup
-        client = ChainJudge(self._context, self._name, policy, setup.at)
+        client = ChainJudge(self._context(setup), service_name(setup.name), policy, setup.at)
         client.offered = setup.offered if policy.asks_for_staples else frozenset()
         version = VERSION_13 if protocol == TLS13 else VERSION_12
         try:
@@ -54,17 +52,27 @@ class Trial:
         verdict = client.verdict
         for source in (Source.OCSP, Source.CRL):
             if verdict is not None and verdict.outcome is Outcome.PENDING and source in policy.sources:
-                verdict = client.supply({link.fingerprint: [self._ask(link, source, policy)] for link in client.wanted})
+                verdict = client.supply(
+                    {link.fingerprint: [_ask(setup, link, source, policy)] for link in client.wanted}
+                )
         if verdict is None:
             raise RuntimeError("The handshake ended without a verdict.")
         return verdict
 
-    def _ask(self, link: Link, source: Source, policy: Policy) -> Judgement:
-        """What this source says of the certificate, judged, or that nobody answered."""
-        setup = self.setup
-        place = [each.fingerprint for each in setup.chain.links].index(link.fingerprint)
-        answer = (setup.ocsp if source is Source.OCSP else setup.crls)[place]
-        if answer is None or source is Source.CRL:
-            reason = Reason(Code.UNREACHABLE, "nobody answers")
-            return Judgement(Status.MISSING, source, _ORIGINS[source], link.fingerprint, (reason,))
-        return judge(answer, link, setup.at, policy.rules, source=source, origin=_ORIGINS[source], nonce=setup.nonce)
+    def _context(self, setup: Setup) -> ClientContext:
+        key = (setup.trusted, setup.at)
+        if key not in self._contexts:
+            self._contexts[key] = ClientContext([setup.trusted], at=setup.at)
+        return self._contexts[key]
+
+
+def _ask(setup: Setup, link: Link, source: Source, policy: Policy) -> Judgement:
+    """What this source says of the certificate, judged, or that nobody answered."""
+    place = [each.fingerprint for each in setup.chain.links].index(link.fingerprint)
+    answer = (setup.ocsp if source is Source.OCSP else setup.crls)[place]
+    if answer is None:
+        reason = Reason(Code.UNREACHABLE, "nobody answers")
+        return Judgement(Status.MISSING, source, _ORIGINS[source], link.fingerprint, (reason,))
+    if source is Source.CRL:
+        return judge_crl(answer, link, setup.at, policy.rules, origin=_ORIGINS[source])
+    return judge(answer, link, setup.at, policy.rules, source=source, origin=_ORIGINS[source], nonce=setup.nonce)

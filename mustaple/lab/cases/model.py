@@ -78,6 +78,11 @@ class Case:
         """Its place and name, as `freshness/expired`."""
         return f"{self.family}/{self.name}"
 
+    def setup(self, world: World) -> Setup:
+        """Its situation in this world, the same for the same seed whatever else is made of it."""
+        with world.drawing(self.id):
+            return self.make(world)
+
 
 def case(
     *clauses: str,

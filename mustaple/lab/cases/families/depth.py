@@ -55,14 +55,16 @@ def two_intermediates_leaf_revoked(world: World) -> Setup:
 def lower_revoked(world: World) -> Setup:
     """The CA that issued the leaf is revoked, and its staple says so. Who looks at the leaf alone is content."""
     site = _tall(world)
-    return site.served(site.good(), site.forged("revoked", 1))
+    revoked = site.forged("revoked", 1)
+    return site.served(site.good(), revoked, ocsp=[site.good(), revoked, site.good(2)])
 
 
 @case("RFC6960-2.2-3", strict="revoked")
 def upper_revoked(world: World) -> Setup:
     """The CA above the one that issued the leaf is revoked, and its staple says so."""
     site = _tall(world)
-    return site.served(site.good(), site.good(1), site.forged("revoked", 2))
+    revoked = site.forged("revoked", 2)
+    return site.served(site.good(), site.good(1), revoked, ocsp=[site.good(), site.good(1), revoked])
 
 
 @case("RFC9846-4.5.1.1-1", "RFC6961-2.2-3", strict="no-staple")
@@ -97,7 +99,7 @@ def trusted_intermediate(world: World) -> Setup:
     """The client trusts the intermediate itself, so the chain ends there, and the leaf's staple is enough."""
     site = world.site
     chain = Chain((site.leaf.certificate, world.ca.certificate))
-    return site.served(site.good(), None, chain=chain, ocsp=[site.good()], crls=[None])
+    return site.served(site.good(), None, chain=chain)
 
 
 @case(
@@ -111,7 +113,7 @@ def trusted_leaf(world: World) -> Setup:
     """The client trusts the leaf itself: nobody stands above it who could say anything of it."""
     leaf = world.site.leaf
     chain = Chain((leaf.certificate,))
-    return world.site.served(chain=chain, ocsp=(), crls=())
+    return world.site.served(chain=chain)
 
 
 @case("RFC9846-4.5.1-1", "RFC6961-2.2-6", importance=Importance.SHOULD)
