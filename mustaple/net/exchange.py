@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 OCSP_REQUEST: Final = "application/ocsp-request"  # RFC 6960 App. A.1 and C.1
 OCSP_RESPONSE: Final = "application/ocsp-response"
 MAX_OCSP_BYTES: Final = 64 * 1024
-MAX_CRL_BYTES: Final = 16 * 1024 * 1024
 MAX_GET_URL: Final = 255  # bytes, scheme and host included (RFC 9919 §6, before it RFC 5019 §5)
 MAX_REDIRECTS: Final = 3
 NONCE_BYTES: Final = 32  # RFC 9654 §2.1: clients should send 32; 1 to 128 are allowed
@@ -109,7 +109,8 @@ class Exchange:
     content: bytes | None = None
     _status: int = 0
     _kept: dict[str, str] = field(default_factory=dict)
-    _chunks: list[bytes] = field(default_factory=list)
+    # One that grows, so that a large CRL is never there twice.
+    _body: io.BytesIO = field(default_factory=io.BytesIO)
     _size: int = 0
     _redirects: list[str] = field(default_factory=list)
 
@@ -182,7 +183,7 @@ class Exchange:
         self._size += len(chunk)
         if self._size > self.max_bytes:
             raise self._oversized()
-        self._chunks.append(chunk)
+        self._body.write(chunk)
 
     def _oversized(self) -> NetworkError:
         return NetworkError(f"{self.name} answered with more than {self.max_bytes:,} bytes, too many for {self.what}.")
@@ -191,7 +192,7 @@ class Exchange:
         """What was fetched, once the body has ended; `elapsed` is in seconds."""
         if not self._size and self._status != HTTPStatus.NOT_MODIFIED:
             raise NetworkError(f"{self.name} answered with nothing.")
-        body = b"".join(self._chunks)
+        body = self._body.getvalue()
         return Fetched(body, self.asked, self.method, self._status, self._kept, elapsed, tuple(self._redirects))
 
 

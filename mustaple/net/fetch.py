@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from certtools.extensions import crl_urls as all_crl_urls
 from certtools.extensions import ocsp_urls as all_ocsp_urls
+from mustaple.core.crl_case import MAX_CRL_BYTES
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.net.exchange import (
-    MAX_CRL_BYTES,
     MAX_OCSP_BYTES,
     NONCE_BYTES,
     OCSP_RESPONSE,
