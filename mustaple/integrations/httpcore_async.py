@@ -11,15 +11,14 @@ import httpcore
 
 from mustaple.core.errors import NetworkError
 from mustaple.core.verdict import Outcome
-from mustaple.integrations.httpcore_judging import CHUNK, GOODBYE, Judged, Remaining
+from mustaple.integrations.httpcore_judging import CHUNK, GOODBYE, Remaining
 from mustaple.integrations.httpx_errors import NOT_CONNECTED, connect_errors, tls_errors
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    from mustaple.core.verdict import ChainVerdict
-    from mustaple.integrations.httpcore_judging import Judging
+    from mustaple.integrations.httpcore_judging import Judged, Judging
     from mustaple.net.tls_openssl import ClientTLS
 
 
@@ -78,19 +77,25 @@ class PlainStream(httpcore.AsyncNetworkStream):
         host = server_hostname or ""
         try:
             with connect_errors():
-                tls = self._judging.begin(host)
+                tls = await self._begin(host)
                 await _handshake(self._raw, tls, Remaining(timeout, httpcore.ConnectTimeout))
             try:
-                verdict = await self._settle(tls, host)
+                judged = await self._settle(tls, host)
             except BaseException:
                 await _say_goodbye(self._raw, tls)
                 raise
         except BaseException:
             await self._raw.aclose()
             raise
-        return StapledStream(self._raw, tls, Judged(tls, verdict, self._judging.clock))
+        return StapledStream(self._raw, tls, judged)
 
-    async def _settle(self, tls: ClientTLS, host: str) -> ChainVerdict:
+    async def _begin(self, host: str) -> ClientTLS:
+        """The memory of Expect-Staple hosts is a file."""
+        if self._judging.expect is None:
+            return self._judging.begin(host)
+        return await anyio.to_thread.run_sync(self._judging.begin, host)
+
+    async def _settle(self, tls: ClientTLS, host: str) -> Judged:
         """Fetches block, so they are made in a thread; who is cancelled does not wait for them."""
         if tls.verdict is None or tls.verdict.outcome is not Outcome.PENDING:
             return self._judging.settle(tls, host)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
-
-from mustaple.core.errors import InputError
 from mustaple.core.verdict import Outcome, Status
 from mustaple.integrations.httpx_errors import VerdictError
 from mustaple.net.engines import only_rfc6961_can_tell
 from mustaple.net.evidence import settle
 from mustaple.net.service_name import service_name
-from mustaple.net.tls_context import Identity, client_context
 from mustaple.net.tls_openssl import ClientTLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
     import httpcore
 
     from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict
-    from mustaple.net.tls_context import Authorities, ClientContext, PathLike
+    from mustaple.integrations.httpx_expect import ExpectStaple
+    from mustaple.net.tls_context import ClientContext
 
 CHUNK: Final = 1 << 16
 GOODBYE: Final = 1.0  # seconds that close_notify may take to leave
@@ -41,7 +37,8 @@ class Judging:
     """What all connections of one transport are judged by.
 
     `clock` gives the time, aware UTC. `fetch_timeout` bounds, in seconds, the fetches for one connection.
-    `on_verdict` gets the host and the verdict of each connection, accepted or refused, before it is used.
+    `on_verdict` gets the host and the verdict of each connection, accepted or refused, before it is used. `expect`
+    knows of Expect-Staple hosts.
     """
 
     context: ClientContext
@@ -50,15 +47,18 @@ class Judging:
     alpn: tuple[str, ...]
     fetch_timeout: float
     on_verdict: Callable[[str, ChainVerdict], None] | None = None
+    expect: ExpectStaple | None = None
     # httpcore hands a context to `start_tls`: ours is never used but to tell the server's TLS from a proxy's.
     token: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def begin(self, host: str) -> ClientTLS:
         """A connection to this host, whose ClientHello waits to be sent. Raises InputError for an impossible name."""
-        return ClientTLS(self.context, service_name(host), self.policy, self.clock(), alpn=self.alpn)
+        name, at = service_name(host), self.clock()
+        known = self.expect is not None and self.expect.remembered(host, at)
+        return ClientTLS(self.context, name, self.policy, at, alpn=self.alpn, expect_staple=known)
 
-    def settle(self, tls: ClientTLS, host: str) -> ChainVerdict:
-        """The accepting verdict, after the fetches it may still want; it blocks where it does. Raises VerdictError."""
+    def settle(self, tls: ClientTLS, host: str) -> Judged:
+        """The accepted connection, after the fetches it may want; it blocks where it does. Raises VerdictError."""
         verdict = tls.verdict
         if verdict is None:
             raise RuntimeError("The handshake has not been completed.")
@@ -68,15 +68,22 @@ class Judging:
             self.on_verdict(host, verdict)
         if not verdict.accepted:
             unaskable = only_rfc6961_can_tell(verdict, self.policy)
-            raise VerdictError(verdict, _NEEDS_TLS13.format(self.policy.name) if unaskable else "")
-        return verdict
+            hint = _NEEDS_TLS13.format(self.policy.name) if unaskable else ""
+            raise VerdictError(verdict, hint, host=host, flight=tls.flight)
+        return Judged(tls, verdict, host, self.clock)
 
 
 class Judged:
-    """What is known of an accepted connection. httpcore asks it for the protocol, as it asks an `ssl.SSLObject`."""
+    """What is known of an accepted connection. httpcore asks it for the protocol, as it asks an `ssl.SSLObject`.
 
-    def __init__(self, tls: ClientTLS, verdict: ChainVerdict, clock: Callable[[], datetime]) -> None:
+    `expect_staple` is the last Expect-Staple field that came over it, None before the first answer.
+    """
+
+    def __init__(self, tls: ClientTLS, verdict: ChainVerdict, host: str, clock: Callable[[], datetime]) -> None:
         self.verdict = verdict
+        self.host = host
+        self.flight = tls.flight
+        self.expect_staple: bytes | None = None
         self._protocol = tls.alpn_protocol
         self._clock = clock
         self._expires_at = expires_at(verdict)
@@ -96,7 +103,7 @@ class Judged:
 
     def tell(self, what: str) -> Any:
         """The answer to `get_extra_info`, None for what only the socket knows."""
-        return {"ssl_object": self, "verdict": self.verdict, "staples_expired": self.expired}.get(what)
+        return {"ssl_object": self, "judged": self, "verdict": self.verdict, "staples_expired": self.expired}.get(what)
 
 
 def expires_at(verdict: ChainVerdict) -> datetime | None:
@@ -120,19 +127,3 @@ class Remaining:
         if left <= 0:
             raise self._late("timed out")
         return left
-
-
-def trust(
-    ca: Authorities | Iterable[Authorities] | None, certificate: PathLike | None, key: PathLike | None
-) -> ClientContext:
-    """The context for connections that trust `ca` and show the certificate; see `StapledTransport`."""
-    identity = None
-    if certificate is not None:
-        identity = Identity(os.fspath(certificate), os.fspath(key if key is not None else certificate))
-    elif key is not None:
-        raise InputError("A client's key is of no use without its certificate.")
-    if ca is None:
-        return client_context(None, identity=identity)
-    if isinstance(ca, str | os.PathLike | x509.Certificate):
-        return client_context((ca,), identity=identity)
-    return client_context(tuple(ca), identity=identity)

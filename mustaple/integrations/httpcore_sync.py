@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from mustaple.core.errors import NetworkError
-from mustaple.integrations.httpcore_judging import CHUNK, GOODBYE, Judged, Remaining
+from mustaple.integrations.httpcore_judging import CHUNK, GOODBYE, Remaining
 from mustaple.integrations.httpx_errors import NOT_CONNECTED, connect_errors, tls_errors
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    from mustaple.integrations.httpcore_judging import Judging
+    from mustaple.integrations.httpcore_judging import Judged, Judging
     from mustaple.net.tls_openssl import ClientTLS
 
 
@@ -78,14 +78,14 @@ class PlainStream(httpcore.NetworkStream):
                 tls = self._judging.begin(host)
                 _handshake(self._raw, tls, Remaining(timeout, httpcore.ConnectTimeout))
             try:
-                verdict = self._judging.settle(tls, host)
+                judged = self._judging.settle(tls, host)
             except BaseException:
                 _say_goodbye(self._raw, tls)
                 raise
         except BaseException:
             self._raw.close()
             raise
-        return StapledStream(self._raw, tls, Judged(tls, verdict, self._judging.clock))
+        return StapledStream(self._raw, tls, judged)
 
 
 def _handshake(raw: httpcore.NetworkStream, tls: ClientTLS, remaining: Remaining) -> None:

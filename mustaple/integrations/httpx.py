@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+import anyio.to_thread
 import httpcore
 import httpx
 
 from mustaple.core.errors import InputError
-from mustaple.core.policy import Policy
 from mustaple.integrations import httpcore_async, httpcore_sync
-from mustaple.integrations.httpcore_judging import Judging, trust
+from mustaple.integrations.httpcore_judging import Judging
 from mustaple.integrations.httpx_errors import VerdictError, httpx_errors
-from mustaple.net.policy_file import policy_named
+from mustaple.integrations.httpx_expect import ExpectStaple
+from mustaple.net.approach import authorities_of, identity_of, preset_or_policy
+from mustaple.net.tls_context import client_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
 
+    from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict
+    from mustaple.integrations.httpcore_judging import Judged
+    from mustaple.net.expect_hosts import ExpectHosts
+    from mustaple.net.expect_reports import ReportSender
     from mustaple.net.tls_context import Authorities, PathLike
 
 __all__ = ["AsyncStapledTransport", "StapledTransport", "VerdictError"]
@@ -55,18 +62,25 @@ class _Transport:
         fetch_timeout: float = FETCH_TIMEOUT,
         clock: Callable[[], datetime] = _now,
         on_verdict: Callable[[str, ChainVerdict], None] | None = None,
+        expect_hosts: ExpectHosts | None = None,
+        expect_reports: ReportSender | None = None,
     ) -> None:
         installed = find_spec("h2") is not None
         if http2 and not installed:
             raise InputError("HTTP/2 needs the package h2: pip install 'mustaple[http2]'.")
         both = installed if http2 is None else http2
+        if expect_reports is not None and expect_hosts is None:
+            raise InputError("Whom to report is in the memory of Expect-Staple hosts: give expect_hosts, too.")
+        self._expect = ExpectStaple(expect_hosts, expect_reports) if expect_hosts is not None else None
+        self._clock = clock
         judging = Judging(
-            trust(ca, certificate, key),
-            policy if isinstance(policy, Policy) else policy_named(policy),
+            client_context(authorities_of(ca), identity=identity_of(certificate, key)),
+            preset_or_policy(policy),
             clock,
             ("h2", "http/1.1") if both else ("http/1.1",),
             fetch_timeout,
             on_verdict,
+            self._expect,
         )
         make_pool, make_backend = self._network
         self._pool = make_pool(
@@ -80,6 +94,13 @@ class _Transport:
             retries=retries,
             local_address=local_address,
         )
+
+    def _note(self, request: httpx.Request, response: httpcore.Response) -> Callable[[], None] | None:
+        """What there is to be learned from an answer, to be called where waiting for a file hinders nobody."""
+        judged: Judged | None = response.extensions["network_stream"].get_extra_info("judged")
+        if self._expect is None or judged is None or not self._expect.news(judged, response.headers):
+            return None
+        return partial(self._expect.answered, response.status, response.headers, judged, _port(request), self._clock())
 
 
 class StapledTransport(_Transport, httpx.BaseTransport):
@@ -96,7 +117,8 @@ class StapledTransport(_Transport, httpx.BaseTransport):
     the client's, `connect` for the TCP connection and again for the handshake. `fetch_timeout` bounds, in seconds, what
     the policy has fetched for one connection. `on_verdict` gets the host and verdict of each connection, accepted or
     refused. `clock` gives the time (aware UTC) at which staples are judged; a connection whose staples have expired is
-    not used for another request.
+    not used for another request. `expect_hosts` remembers hosts by their Expect-Staple header, which a policy may
+    enforce, and `expect_reports` reports those that break their word.
 
     `proxy` belongs here: given to `httpx.Client` it would be asked through a transport of httpx's own, which judges
     nothing, and proxies of the environment are not heeded. A proxy's own certificate is httpx's to verify. Plain
@@ -123,7 +145,18 @@ class StapledTransport(_Transport, httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over a connection that has been judged."""
         with httpx_errors():
-            response = self._pool.handle_request(_request(request))
+            try:
+                response = self._pool.handle_request(_request(request))
+            except VerdictError as error:
+                if self._expect is not None:
+                    self._expect.refused(error, _port(request))
+                raise
+        if note := self._note(request, response):
+            try:
+                note()
+            except BaseException:
+                response.close()
+                raise
         return _response(response, _Body(response.stream))
 
     def close(self) -> None:
@@ -152,7 +185,18 @@ class AsyncStapledTransport(_Transport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over a connection that has been judged."""
         with httpx_errors():
-            response = await self._pool.handle_async_request(_request(request))
+            try:
+                response = await self._pool.handle_async_request(_request(request))
+            except VerdictError as error:
+                if self._expect is not None:
+                    await anyio.to_thread.run_sync(self._expect.refused, error, _port(request))
+                raise
+        if note := self._note(request, response):
+            try:
+                await anyio.to_thread.run_sync(note)
+            except BaseException:
+                await response.aclose()
+                raise
         return _response(response, _AsyncBody(response.stream))
 
     async def aclose(self) -> None:
@@ -194,6 +238,10 @@ def _request(request: httpx.Request) -> httpcore.Request:
         content=request.stream,
         extensions=request.extensions,
     )
+
+
+def _port(request: httpx.Request) -> int:
+    return request.url.port or 443
 
 
 def _response(response: httpcore.Response, body: _Body | _AsyncBody) -> httpx.Response:

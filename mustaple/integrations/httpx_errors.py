@@ -13,15 +13,23 @@ from mustaple.core.errors import InputError, NetworkError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mustaple.core.flight import Flight
     from mustaple.core.verdict import ChainVerdict
 
 
 class VerdictError(httpx.ConnectError):
-    """The policy refused the server before a byte of the request left; `verdict` says which certificate and why."""
+    """The policy refused the server before a byte of the request left; `verdict` says which certificate and why.
 
-    def __init__(self, verdict: ChainVerdict, hint: str = "") -> None:
+    `host` is the name that was asked for, `flight` what the server sent, where it was read.
+    """
+
+    def __init__(
+        self, verdict: ChainVerdict, hint: str = "", *, host: str | None = None, flight: Flight | None = None
+    ) -> None:
         super().__init__(verdict.headline + hint)
         self.verdict = verdict
+        self.host = host
+        self.flight = flight
 
 
 NOT_CONNECTED: Final = (VerdictError, httpcore.ConnectError, httpcore.ConnectTimeout)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 
 from mustaple.core.errors import InputError, NetworkError
-from mustaple.core.policy import Policy, preset
+from mustaple.core.policy import Policy
 from mustaple.net.dial import written
 from mustaple.net.engines import Engine, engine_named, start
 from mustaple.net.evidence import settle
+from mustaple.net.policy_file import policy_named
 from mustaple.net.proxy import connect_through, proxy_of
 from mustaple.net.service_name import service_name
 from mustaple.net.starttls import starttls, starttls_named
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mustaple.net.prelude import Prelude
     from mustaple.net.settings import Settings, Target
     from mustaple.net.tls_context import Authorities, PathLike
+
+_CACHED_NAMES: Final = 256
 
 
 class Approach:
@@ -82,6 +86,14 @@ class Approach:
         return NetworkError(f"{self.peer} did not answer within {seconds:g} s{missing}")
 
 
+class Place(NamedTuple):
+    """Where a TCP connection goes, and what errors call it."""
+
+    host: str
+    port: int
+    peer: str
+
+
 class Plan:
     """What `Settings` come to, ready for any number of connections: names looked up, files read.
 
@@ -95,17 +107,24 @@ class Plan:
         self.proxy = proxy_of(settings.proxy) if settings.proxy is not None else None
         self._identity = identity_of(settings.certificate, settings.key)
         authorities = authorities_of(settings.ca)
+        self._crls = read_crls(settings.crls)
+        if self._crls and Source.CRL not in self.policy.sources:
+            raise InputError(
+                f"policy {self.policy.name!r} takes no CRL as evidence; hard-fail does, or one of your own"
+            )
+        self._crl_cache = settings.crl_cache if settings.crl_cache is not None else CrlCache()
         self._context = client_context(authorities, identity=self._identity, at=settings.at, maximum=settings.maximum)
 
     def moment(self) -> datetime:
         """The time at which a connection that begins now is judged."""
         return self.settings.at if self.settings.at is not None else datetime.now(UTC)
 
-    def dialled(self, target: Target) -> tuple[str, int]:
+    def dialled(self, target: Target) -> Place:
         """Where the TCP connection goes."""
         if self.proxy is not None:
-            return self.proxy.host, self.proxy.port
-        return target.address if target.address is not None else (target.host, target.port)
+            return Place(self.proxy.host, self.proxy.port, f"the proxy {self.proxy}")
+        host, port = target.address if target.address is not None else (target.host, target.port)
+        return Place(host, port, written(host, port))
 
     def start(self, target: Target, engine: Engine, at: datetime) -> Approach:
         """A connection to this target. Raises InputError where the target can be nobody's."""
@@ -131,9 +150,21 @@ class Plan:
         )
         return Approach(preludes, tls, written(*where), known)
 
+    def unsettled(self, verdict: ChainVerdict) -> bool:
+        """Whether `settle` could change this verdict: it is pending, or there are CRLs that might yet refuse it."""
+        return verdict.outcome is Outcome.PENDING or (bool(self._crls) and verdict.outcome is Outcome.ACCEPTED)
+
     def settle(self, tls: AnyClientTLS, verdict: ChainVerdict) -> ChainVerdict:
-        """Get the evidence that a pending verdict still wants, under the timeout of the settings. It blocks."""
-        return settle(tls, verdict, self.policy, self.settings.timeout)
+        """Get the evidence that an unsettled verdict still wants, under the timeout of the settings. It blocks."""
+        return settle(
+            tls,
+            verdict,
+            self.policy,
+            self.settings.timeout,
+            crls=self._crls,
+            cache=self._crl_cache,
+            proxy=self.settings.proxy,
+        )
 
     def report(self, target: Target, approach: Approach, verdict: ChainVerdict) -> None:
         """Report an Expect-Staple host that did not staple as it promised, where that is wanted; never raises.
@@ -158,14 +189,12 @@ def _name_of(target: Target) -> str:
     return target.server_name if target.server_name is not None else target.host
 
 
+_name: Final = lru_cache(_CACHED_NAMES)(service_name)
+
+
 def preset_or_policy(policy: Policy | str) -> Policy:
-    """The policy itself, or the preset of that name; InputError where there is none."""
-    if isinstance(policy, Policy):
-        return policy
-    try:
-        return preset(policy)
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
+    """The policy itself, or the one of that name, see `policy_named`; InputError where there is none."""
+    return policy if isinstance(policy, Policy) else policy_named(policy)
 
 
 def authorities_of(ca: Authorities | Iterable[Authorities] | None) -> tuple[Authorities, ...] | None:
