@@ -12,6 +12,9 @@ from cryptography import x509
 
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.policy import Policy
+from mustaple.core.verdict import Outcome, Source
+from mustaple.net.crl_cache import CrlCache
+from mustaple.net.crl_files import read_crls
 from mustaple.net.dial import written
 from mustaple.net.engines import Engine, engine_named, start
 from mustaple.net.evidence import settle

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mustaple.core.policy import Policy
+    from mustaple.net.crl_cache import CrlCache
     from mustaple.net.expect_hosts import ExpectHosts
     from mustaple.net.expect_reports import ReportSender
     from mustaple.net.starttls import StartTLS
@@ -36,6 +37,8 @@ class Options(TypedDict, total=False):
     maximum: str | None
     engine: Engine | str
     proxy: str | None
+    crls: Iterable[bytes | PathLike]
+    crl_cache: CrlCache | None
     expect_hosts: ExpectHosts | None
     expect_reports: ReportSender | None
 
@@ -68,6 +71,8 @@ class Settings:
     `at` (aware UTC) judges path and evidence at another time than now. `certificate` and `key` are PEM files with the
     client's own; `maximum` is "TLSv1.2" or "TLSv1.3". `engine` is a TLS library, see `Engine`. `proxy` is the URL of an
     HTTP proxy, as http://user:password@host:port; without it the connection is direct, whatever the environment says.
+    `crls` are CRLs, in files or as bytes, that are looked at before anybody is asked; the policy must take CRLs as
+    evidence. `crl_cache` keeps those that were fetched beyond this call.
     `expect_hosts` is the memory of Expect-Staple hosts, which a policy may enforce; `expect_reports` reports those that
     break their word, unless `at` is given.
     """
@@ -82,6 +87,8 @@ class Settings:
     maximum: str | None = None
     engine: Engine | str = Engine.AUTO
     proxy: str | None = None
+    crls: Iterable[bytes | PathLike] = ()
+    crl_cache: CrlCache | None = None
     expect_hosts: ExpectHosts | None = None
     expect_reports: ReportSender | None = None
 
