@@ -90,7 +90,7 @@ async def areach(plan: Plan, target: Target, executor: Executor | None = None) -
             # What OpenSSL saw stands then; a connection that is wanted further has to be made again.
             if verdict.outcome is not Outcome.REFUSED:
                 wire, verdict = await _shake(plan, target, Engine.OPENSSL, at)
-    if verdict.outcome is Outcome.PENDING:
+    if plan.unsettled(verdict):
         loop = asyncio.get_running_loop()
         try:
             verdict = await loop.run_in_executor(executor, plan.settle, wire.approach.tls, verdict)
@@ -105,7 +105,8 @@ async def _shake(plan: Plan, target: Target, engine: Engine, at: datetime) -> tu
     approach = plan.start(target, engine, at)
     loop = asyncio.get_running_loop()
     wire = Wire(approach, loop)
-    dialled = await adial(*plan.dialled(target), plan.settings.timeout, wait=plan.settings.wait)
+    host, port, peer = plan.dialled(target)
+    dialled = await adial(host, port, plan.settings.timeout, wait=plan.settings.wait, peer=peer)
     try:
         async with asyncio.timeout_at(dialled.until):
             await loop.create_connection(lambda: wire, sock=dialled.sock)

@@ -144,7 +144,8 @@ class _Reached(NamedTuple):
 def _reach(plan: Plan, target: Target, engine: Engine, at: datetime) -> _Reached:
     approach = plan.start(target, engine, at)
     deadline = Deadline(plan.settings.timeout)
-    sock = dial(*plan.dialled(target), deadline, wait=plan.settings.wait)
+    host, port, peer = plan.dialled(target)
+    sock = dial(host, port, deadline, wait=plan.settings.wait, peer=peer)
     try:
         return _Reached(sock, approach, _shake(sock, approach, deadline))
     except BaseException:
@@ -183,7 +184,7 @@ def _admit(reached: _Reached, plan: Plan, target: Target) -> Connection:
     """Fetch what the verdict still wants, and let only an accepted connection pass."""
     sock, approach, verdict = reached
     try:
-        if verdict.outcome is Outcome.PENDING:
+        if plan.unsettled(verdict):
             verdict = plan.settle(approach.tls, verdict)
         plan.report(target, approach, verdict)
         if verdict.accepted:

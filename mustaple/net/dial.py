@@ -69,15 +69,16 @@ def written(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def dial(host: str, port: int, deadline: Deadline, *, wait: float = 0.0) -> socket.socket:
+def dial(host: str, port: int, deadline: Deadline, *, wait: float = 0.0, peer: str | None = None) -> socket.socket:
     """Connect to the first address of the host that answers, each tried for its share of the time left.
 
-    With `wait`, a port that refuses is tried again for so many seconds; the deadline begins with the last try.
+    With `wait`, a port that refuses is tried again for so many seconds; the deadline begins with the last try. `peer`
+    is what errors call it, host and port unless given.
     Raises NetworkError, whose `__cause__` is the OSError of the last address, and InputError for an impossible name.
     """
+    peer = written(host, port) if peer is None else peer
     patience = Deadline(wait)
     while True:
-        peer = written(host, port)
         addresses = _resolve(host, port, peer, deadline)
         with network_errors(peer, deadline):
             try:
@@ -156,9 +157,9 @@ class Dialled(NamedTuple):
     until: float
 
 
-async def adial(host: str, port: int, seconds: float, *, wait: float = 0.0) -> Dialled:
+async def adial(host: str, port: int, seconds: float, *, wait: float = 0.0, peer: str | None = None) -> Dialled:
     """`dial` for asyncio, with a deadline of so many seconds."""
-    loop, peer = asyncio.get_running_loop(), written(host, port)
+    loop, peer = asyncio.get_running_loop(), written(host, port) if peer is None else peer
     patience = loop.time() + wait
     while True:
         until = loop.time() + seconds
