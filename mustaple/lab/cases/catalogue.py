@@ -31,6 +31,7 @@ FAMILIES: Final = (
     "depth",
     "wire12",
     "wire13",
+    "crl",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from certtools.extensions import crl_urls, ocsp_urls
 from mustaple.core.crl import judge_crl
 from mustaple.core.ocsp import judge
 from mustaple.core.verdict import ChainVerdict, Code, Judgement, Outcome, Reason, Source, Status
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from mustaple.core.policy import Policy
     from mustaple.lab.cases.setup import Setup
 
+_MISSING: Final = {
+    (Source.OCSP, True): Code.UNREACHABLE,
+    (Source.OCSP, False): Code.NO_URL,
+    (Source.CRL, True): Code.CRL_UNREACHABLE,
+    (Source.CRL, False): Code.NO_CRL_URL,
+}
 _ORIGINS: Final = {Source.OCSP: "the CA's responder", Source.CRL: "the CA's CRL"}
 
 
@@ -71,7 +78,8 @@ def _ask(setup: Setup, link: Link, source: Source, policy: Policy) -> Judgement:
     place = [each.fingerprint for each in setup.chain.links].index(link.fingerprint)
     answer = (setup.ocsp if source is Source.OCSP else setup.crls)[place]
     if answer is None:
-        reason = Reason(Code.UNREACHABLE, "nobody answers")
+        named = (ocsp_urls if source is Source.OCSP else crl_urls)(link.subject)
+        reason = Reason(_MISSING[source, bool(named)], "nobody answers" if named else "nobody is named")
         return Judgement(Status.MISSING, source, _ORIGINS[source], link.fingerprint, (reason,))
     if source is Source.CRL:
         return judge_crl(answer, link, setup.at, policy.rules, origin=_ORIGINS[source])

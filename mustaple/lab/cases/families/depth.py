@@ -103,7 +103,7 @@ def trusted_intermediate(world: World) -> Setup:
 
 
 @case(
-    "RFC6960-3.2-3",
+    "RFC5280-6.1-1",
     importance=Importance.CURIOUS,
     must_staple="nothing-to-check",
     hard_fail="nothing-to-check",

@@ -85,6 +85,19 @@ def unpromised_responder_down(world: World) -> Setup:
     return world.unbound.served(None, None, ocsp=())
 
 
+@case(
+    "RFC6960-3.1-1",
+    "RFC5280-4.2.1.13-1",
+    soft_fail=noted("no-url"),
+    must_staple=noted("no-url"),
+    hard_fail="no-url",
+    strict="no-staple",
+)
+def unpromised_nobody_to_ask(world: World) -> Setup:
+    """Nothing is stapled, nothing was promised, and the certificate names neither a responder nor a CRL."""
+    return world.site_of(features=None, ocsp_urls=[], crl_urls=[]).served(None, None, ocsp=())
+
+
 @case("RFC9846-4.5.1.1-1", "RFC6961-2.2-3", strict="no-staple")
 def leaf_staple_alone(world: World) -> Setup:
     """The leaf's promise is kept, and nothing is stapled for the intermediate."""
