@@ -10,7 +10,6 @@ import anyio.to_thread
 import httpcore
 
 from mustaple.core.errors import NetworkError
-from mustaple.core.verdict import Outcome
 from mustaple.integrations.httpcore_judging import CHUNK, GOODBYE, Remaining
 from mustaple.integrations.httpx_errors import NOT_CONNECTED, connect_errors, tls_errors
 
@@ -97,7 +96,7 @@ class PlainStream(httpcore.AsyncNetworkStream):
 
     async def _settle(self, tls: ClientTLS, host: str) -> Judged:
         """Fetches block, so they are made in a thread; who is cancelled does not wait for them."""
-        if tls.verdict is None or tls.verdict.outcome is not Outcome.PENDING:
+        if not self._judging.unsettled(tls.verdict):
             return self._judging.settle(tls, host)
         return await anyio.to_thread.run_sync(self._judging.settle, tls, host, abandon_on_cancel=True)
 

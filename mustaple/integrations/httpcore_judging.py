@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mustaple.core.verdict import Outcome, Status
 from mustaple.integrations.httpx_errors import VerdictError
 from mustaple.net.engines import only_rfc6961_can_tell
-from mustaple.net.evidence import settle
+from mustaple.net.evidence import Means, settle
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_openssl import ClientTLS
 
@@ -38,7 +38,7 @@ class Judging:
 
     `clock` gives the time, aware UTC. `fetch_timeout` bounds, in seconds, the fetches for one connection.
     `on_verdict` gets the host and the verdict of each connection, accepted or refused, before it is used. `expect`
-    knows of Expect-Staple hosts.
+    knows of Expect-Staple hosts. `means` is what evidence is gathered by.
     """
 
     context: ClientContext
@@ -48,6 +48,7 @@ class Judging:
     fetch_timeout: float
     on_verdict: Callable[[str, ChainVerdict], None] | None = None
     expect: ExpectStaple | None = None
+    means: Means = field(default_factory=Means)
     # httpcore hands a context to `start_tls`: ours is never used but to tell the server's TLS from a proxy's.
     token: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
@@ -57,13 +58,28 @@ class Judging:
         known = self.expect is not None and self.expect.remembered(host, at)
         return ClientTLS(self.context, name, self.policy, at, alpn=self.alpn, expect_staple=known)
 
+    def unsettled(self, verdict: ChainVerdict | None) -> bool:
+        """Whether more evidence is to be looked at: the verdict waits for it, or there are CRLs that might refuse."""
+        if verdict is None:
+            return False
+        return verdict.outcome is Outcome.PENDING or (bool(self.means.given) and verdict.accepted)
+
     def settle(self, tls: ClientTLS, host: str) -> Judged:
         """The accepted connection, after the fetches it may want; it blocks where it does. Raises VerdictError."""
         verdict = tls.verdict
         if verdict is None:
             raise RuntimeError("The handshake has not been completed.")
-        if verdict.outcome is Outcome.PENDING:
-            verdict = settle(tls, verdict, self.policy, self.fetch_timeout)
+        if self.unsettled(verdict):
+            means = self.means
+            verdict = settle(
+                tls,
+                verdict,
+                self.policy,
+                self.fetch_timeout,
+                crls=means.given,
+                cache=means.cache,
+                proxy=means.proxy,
+            )
         if self.on_verdict is not None:
             self.on_verdict(host, verdict)
         if not verdict.accepted:

@@ -12,11 +12,15 @@ import httpcore
 import httpx
 
 from mustaple.core.errors import InputError
+from mustaple.core.verdict import Source
 from mustaple.integrations import httpcore_async, httpcore_sync
 from mustaple.integrations.httpcore_judging import Judging
 from mustaple.integrations.httpx_errors import VerdictError, httpx_errors
 from mustaple.integrations.httpx_expect import ExpectStaple
 from mustaple.net.approach import authorities_of, identity_of, preset_or_policy
+from mustaple.net.crl_cache import CrlCache
+from mustaple.net.crl_files import read_crls
+from mustaple.net.evidence import Means
 from mustaple.net.tls_context import client_context
 
 if TYPE_CHECKING:
@@ -60,6 +64,8 @@ class _Transport:
         retries: int = 0,
         local_address: str | None = None,
         fetch_timeout: float = FETCH_TIMEOUT,
+        crls: Iterable[bytes | PathLike] = (),
+        crl_cache: CrlCache | None = None,
         clock: Callable[[], datetime] = _now,
         on_verdict: Callable[[str, ChainVerdict], None] | None = None,
         expect_hosts: ExpectHosts | None = None,
@@ -73,20 +79,29 @@ class _Transport:
             raise InputError("Whom to report is in the memory of Expect-Staple hosts: give expect_hosts, too.")
         self._expect = ExpectStaple(expect_hosts, expect_reports) if expect_hosts is not None else None
         self._clock = clock
+        chosen, given = preset_or_policy(policy), read_crls(crls)
+        if given and Source.CRL not in chosen.sources:
+            raise InputError(f"Policy {chosen.name!r} takes no CRL as evidence; hard-fail does, or one of your own.")
+        told = proxy if proxy is None or isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
         judging = Judging(
             client_context(authorities_of(ca), identity=identity_of(certificate, key)),
-            preset_or_policy(policy),
+            chosen,
             clock,
             ("h2", "http/1.1") if both else ("http/1.1",),
             fetch_timeout,
             on_verdict,
             self._expect,
+            Means(
+                given,
+                crl_cache if crl_cache is not None else CrlCache(),
+                None if told is None else _with_password(told),
+            ),
         )
         make_pool, make_backend = self._network
         self._pool = make_pool(
             ssl_context=judging.token,
             network_backend=make_backend(judging),
-            proxy=None if proxy is None else _proxy(proxy),
+            proxy=None if told is None else _proxy(told),
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
@@ -115,10 +130,10 @@ class StapledTransport(_Transport, httpx.BaseTransport):
     system's store. `certificate` and `key` are PEM files with the client's own. `http2` None offers HTTP/2 where the
     package h2 is installed. `limits`, `retries` and `local_address` are those of `httpx.HTTPTransport`; timeouts are
     the client's, `connect` for the TCP connection and again for the handshake. `fetch_timeout` bounds, in seconds, what
-    the policy has fetched for one connection. `on_verdict` gets the host and verdict of each connection, accepted or
-    refused. `clock` gives the time (aware UTC) at which staples are judged; a connection whose staples have expired is
-    not used for another request. `expect_hosts` remembers hosts by their Expect-Staple header, which a policy may
-    enforce, and `expect_reports` reports those that break their word.
+    the policy has fetched for one connection; `crls` and `crl_cache` are as in `mustaple.connect`. `on_verdict` gets
+    the host and verdict of each connection, accepted or refused. `clock` gives the time (aware UTC) at which staples
+    are judged; a connection whose staples have expired is not used for another request. `expect_hosts` remembers hosts
+    by their Expect-Staple header, which a policy may enforce, and `expect_reports` reports those that break their word.
 
     `proxy` belongs here: given to `httpx.Client` it would be asked through a transport of httpx's own, which judges
     nothing, and proxies of the environment are not heeded. A proxy's own certificate is httpx's to verify. Plain
@@ -251,12 +266,18 @@ def _response(response: httpcore.Response, body: _Body | _AsyncBody) -> httpx.Re
     return httpx.Response(response.status, headers=response.headers, stream=body, extensions=extensions)
 
 
-def _proxy(proxy: httpx.Proxy | httpx.URL | str) -> httpcore.Proxy:
-    told = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
-    url = told.url
+def _proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
+    url = proxy.url
     return httpcore.Proxy(
         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        auth=told.raw_auth,
-        headers=told.headers.raw,
-        ssl_context=told.ssl_context,
+        auth=proxy.raw_auth,
+        headers=proxy.headers.raw,
+        ssl_context=proxy.ssl_context,
     )
+
+
+def _with_password(proxy: httpx.Proxy) -> str:
+    """The proxy's URL for the fetches, which go the same way."""
+    if proxy.auth is None:
+        return str(proxy.url)
+    return str(proxy.url.copy_with(username=proxy.auth[0], password=proxy.auth[1]))
