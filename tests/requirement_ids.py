@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# RFC, section, and a running number: RFC6960-4.2.2.2-1, RFC6960-A.1-2.
-ID = re.compile(r"RFC(?P<rfc>\d{4})-(?P<section>(?:[A-Z]|\d+)(?:\.\d+)*)-\d+")
+# RFC, section, and a running number: RFC6960-4.2.2.2-1, RFC6960-A.1-2. A draft goes by its name: EXPECT-STAPLE-2.1-1.
+ID = re.compile(r"(?:RFC(?P<rfc>\d{4})|(?P<draft>[A-Z]+(?:-[A-Z]+)+))-(?P<section>(?:[A-Z]|\d+)(?:\.\d+)*)-\d+")
 HEADING = re.compile(r"^### (?P<id>\S+)\n+(?P<body>.*?)(?=^#{1,3} |\Z)", re.MULTILINE | re.DOTALL)
 KEPT_BY = re.compile(r"^Kept by:\s+(?P<names>`[\w.]+`(?:,\s+`[\w.]+`)*)$", re.MULTILINE)
 
@@ -89,8 +89,8 @@ def _wrong_with(requirement: Requirement) -> Iterator[str]:
     parts = ID.fullmatch(requirement.id)
     if parts is None:
         yield "is no id of the form RFC6960-4.2.2.2-1"
-    elif parts["rfc"] != requirement.note.stem:
-        yield f"belongs in {parts['rfc']}.md"
+    elif (home := parts["rfc"] or parts["draft"].lower()) != requirement.note.stem:
+        yield f"belongs in {home}.md"
     if not requirement.asks:
         yield "does not say what it asks"
     if not requirement.kept_by:

@@ -1,8 +1,8 @@
 """How the leaf's staple was found on a connection, and the report that an Expect-Staple host is sent about it.
 
 The form is that of draft-helme-expect-staple §3.1 (see `mustaple.core.expect_staple`). Where the draft's list of
-statuses has none that fits, the choice is ours and follows what Chromium, the one browser that ever sent such reports,
-did: PROVIDED with UNKNOWN for a response that nobody trustworthy has signed.
+statuses has none that fits, the choice is ours and follows what Chromium did when it sent such reports: PROVIDED with
+UNKNOWN for a response that nobody trustworthy has signed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import enum
 import json
+from datetime import UTC
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -146,7 +147,7 @@ def report_body(
 
 
 def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _leaf_staple(flight: Flight | None) -> bytes | None:

@@ -1,9 +1,10 @@
 """The Expect-Staple header: what one field says, and which hosts it makes known for how long.
 
-The source is Scott Helme's draft-helme-expect-staple ("Expect-Staple Extension for HTTP", never submitted to the IETF),
-cited as Expect-Staple §n by its headings; host names are matched as RFC 6797 has it, to which the draft refers. The
-draft only reports. That a client may *enforce* what the header promises is this project's own (`Policy.expect_staple`);
-so are the limits below and the refusal of credentials in a report-uri. rfc_notes/expect-staple.md tells the two apart.
+The source is Scott Helme's draft-helme-expect-staple ("Expect-Staple Extension for HTTP", kept on GitHub), cited as
+Expect-Staple §n with its headings counted from "Introduction" as 1; host names are matched as RFC 6797 has it, to which
+the draft refers. The draft only reports. That a client may *enforce* what the header promises is this project's own
+(`Policy.expect_staple`); so are the limits below and the refusal of credentials in a report-uri. The note
+rfc_notes/expect-staple.md tells the two apart.
 """
 
 from __future__ import annotations
