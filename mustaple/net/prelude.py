@@ -68,7 +68,7 @@ class Prelude:
     # --- for scripts
 
     def say(self, data: bytes, *, waiting_for: str, unasked: bool = False) -> None:
-        """Send this; what is awaited next is that, as a noun. What has come before the question is none, or `unasked`."""
+        """Send this; what is awaited next is that, as a noun. Nothing may have come before it, unless `unasked`."""
         if self._received and not unasked:
             raise NetworkError(f"{self._who} answered in {self.protocol} before it was asked: {shown(self.unread)}")
         self._outgoing += data
