@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 SAYS = {
     "httpx_client.py": ["200 after accepted", "refused: revoked: revoked", "alert 113 and 0 bytes of the request"],
     "judge_a_response.py": ["an honest response: good", "revoked: revoked: revoked (RFC 6960"],
+    "requests_client.py": ["200 This is the stapling server", "refused: revoked: revoked", "alert 113 and 0 bytes"],
     "strict_client.py": ["kept its promise: HTTP/1.1 200", "broke its promise: CN=localhost promises", "alert 113"],
 }
 
