@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -15,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.expectation import Expectation
-from mustaple.core.verdict import Code
+from mustaple.core.verdict import Code, Request, Source
 from mustaple.report import check_github
 from mustaple.report.check_run import Format, TargetResult
 from mustaple.report.check_sarif import rules
@@ -218,3 +219,15 @@ def test_the_page_opens_what_is_not_as_wanted(at: datetime) -> None:
     assert "<title>mustaple check: 2 of 3 not as wanted</title>" in page
     assert 'href="https://www.rfc-editor.org/rfc/rfc6960#section-2.2"' in page
     assert "To do: replace the certificate and its key." in page
+
+
+def test_what_the_client_told_a_ca_is_told(at: datetime) -> None:
+    verdict = World(at).verdict("good")
+    certificate = verdict.certificates[0].link
+    asked = Request(Source.OCSP, "http://ocsp.test/", "GET", certificate.fingerprint, certificate.serial_number, "good")
+    asking = TargetResult.of("a:1", replace(verdict, requests=(asked,)), 1.0)
+    page = rendered(Format.HTML, at, [asking])
+    told = f"GET http://ocsp.test/, in clear, which told it the serial number {certificate.serial_number:x}: good"
+    assert told in page
+    assert 'ca_requests{target="a:1"} 1' in rendered(Format.PROMETHEUS, at, [asking])
+    assert "asked a CA" not in rendered(Format.HTML, at, [TargetResult.of("a:1", verdict, 1.0)])

@@ -117,6 +117,12 @@ def _verdict(verdict: ChainVerdict) -> Iterator[str]:
     yield from _reasons(verdict.notes, "note")
     for certificate in verdict.certificates:
         yield from _certificate(certificate, verdict.at)
+    for request in verdict.requests:
+        about = "nothing" if request.serial_number is None else f"the serial number {request.serial_number:x}"
+        how = "encrypted" if request.encrypted else "in clear"
+        where = ", then ".join((request.url, *request.redirects))
+        said = f"asked a CA by itself: {request.method} {where}, {how}, which told it {about}: {request.answer}"
+        yield f'<p class="note">{_text(said)}</p>\n'
 
 
 def _certificate(verdict: CertVerdict, at: datetime) -> Iterator[str]:

@@ -32,7 +32,8 @@ EXPIRY: Final = Metric(
     "mustaple_check_expiry_timestamp_seconds", "When the first staple, answer or certificate used dies."
 )
 SECONDS: Final = Metric("mustaple_check_duration_seconds", "How long the check of the target took.")
-PER_TARGET: Final = (ACCEPTED, AS_EXPECTED, ANSWERED, REASON, STAPLES, EXPIRY, SECONDS)
+REQUESTS: Final = Metric("mustaple_check_ca_requests", "Requests that the client itself made to CAs for the target.")
+PER_TARGET: Final = (ACCEPTED, AS_EXPECTED, ANSWERED, REASON, STAPLES, EXPIRY, SECONDS, REQUESTS)
 TARGETS: Final = Metric("mustaple_check_targets", "Targets of the run, by how they ended.")
 EXIT_CODE: Final = Metric("mustaple_check_exit_code", "The exit code of the run.")
 LAST_RUN: Final = Metric("mustaple_check_run_timestamp_seconds", "The time that the run asked about.")
@@ -67,6 +68,7 @@ class PrometheusReporter:
         put(ANSWERED, result.verdict is not None)
         put(SECONDS, result.seconds)
         if result.verdict is not None:
+            put(REQUESTS, len(result.verdict.requests))
             for code in dict.fromkeys(reason.code for reason in result.verdict.all_reasons):
                 put(REASON, 1, code=code.value)
             for metric, moment in ((STAPLES, staples_die_at(result.verdict)), (EXPIRY, dies_at(result.verdict))):
