@@ -6,22 +6,29 @@ import base64
 import socket
 import threading
 from contextlib import suppress
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 PATIENCE: Final = 30.0  # seconds
 _CHUNK: Final = 1 << 16
 
 
 class ConnectProxy:
-    """A context manager. `asked` are the request lines it got; `carried` is every byte that went to servers."""
+    """A context manager. `asked` are the request lines it got; `carried` is every byte that went to servers.
 
-    def __init__(self, user: tuple[str, str] | None = None) -> None:
+    With `tls` it is spoken to over TLS itself.
+    """
+
+    def __init__(self, user: tuple[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[bytes] = []
         self.carried = b""
         self._wanted = None if user is None else b"Basic " + base64.b64encode(":".join(user).encode())
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._tls = tls
+        self.url = f"http{'s' if tls else ''}://localhost:{self._port}"
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
@@ -54,6 +61,8 @@ class ConnectProxy:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self._tls is not None:
+            client = self._tls.wrap_socket(client, server_side=True)
         with client:
             self._open.add(client)
             head = b""

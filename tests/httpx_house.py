@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from certtools.authority import Authority
 from certtools.forge import MUTATIONS, Scene, answer, sign, single
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from certtools.authority import Issued
     from certtools.chain import Link
     from mustaple.core.verdict import ChainVerdict
@@ -49,6 +52,15 @@ def mutated(name: str) -> bytes:
 def serve(what: bytes | None, issued: Issued = LEAF, **how: Any) -> HttpsServer:
     """A server that staples this."""
     return HttpsServer(issued, what, **how)
+
+
+def proxy_context(folder: Path) -> ssl.SSLContext:
+    """What a proxy on localhost needs that speaks TLS itself; it staples nothing."""
+    both = folder / "proxy.pem"
+    both.write_bytes(PLAIN.chain_pem() + PLAIN.key_pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return context
 
 
 def codes(verdict: ChainVerdict) -> list[str]:

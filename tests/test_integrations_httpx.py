@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from connect_proxy import ConnectProxy
-from httpx_house import DAY, NOW, PLAIN, ROGUE, ROOT, Clock, codes, mutated, serve, staple
+from httpx_house import DAY, NOW, PLAIN, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
 
+from certtools.chain import to_pem
 from certtools.forge import CertificateStatus, answer, sign, single
 from mustaple.core.errors import InputError
 from mustaple.integrations.httpx import StapledTransport, VerdictError
@@ -371,6 +373,21 @@ def test_a_proxy_may_want_a_password() -> None:
             client.get(server.url)
 
 
+def test_a_proxy_may_speak_tls_itself_and_is_not_judged(tmp_path: Path) -> None:
+    judged = []
+    with ConnectProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
+        trusting = ssl.create_default_context(cadata=to_pem((ROOT.certificate,)).decode())
+        told = httpx.Proxy(proxy.url, ssl_context=trusting)
+        with _client(proxy=told, on_verdict=lambda host, _: judged.append(host)) as client:
+            assert client.get(server.url).text == "hello"
+            server.staple = None
+            assert client.get(server.url).text == "hello"
+        with _client(proxy=told) as client, pytest.raises(VerdictError):
+            client.get(server.url)
+    assert judged == ["localhost"]
+    assert [each.requests for each in server.connections] == [2, 0]
+
+
 # --- who it is made for
 
 
@@ -389,8 +406,6 @@ def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
 
 def test_trust_is_a_file_or_several(tmp_path: Path) -> None:
     file = tmp_path / "root.pem"
-    from certtools.chain import to_pem
-
     file.write_bytes(to_pem((ROOT.certificate,)))
     with serve(staple()) as server:
         for ca in (file, str(file), [ROGUE.certificate, ROOT.certificate]):

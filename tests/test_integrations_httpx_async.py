@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,16 @@ import anyio
 import httpx
 import pytest
 from connect_proxy import ConnectProxy
-from httpx_house import NOW, ROGUE, ROOT, Clock, codes, mutated, serve, staple
+from httpx_house import NOW, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
 
+from certtools.chain import to_pem
 from certtools.forge import CertificateStatus, answer, sign, single
 from mustaple.integrations.httpx import AsyncStapledTransport, VerdictError
 from mustaple.net.responder.serving import ResponderServer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mustaple.core.verdict import ChainVerdict
 
 SHORT = 0.5  # seconds that a test gives a peer that will not answer
@@ -246,3 +250,14 @@ def test_a_server_refused_behind_a_proxy_leaves_nothing_in_the_pool(run: Run) ->
     with ConnectProxy() as proxy, serve(mutated("revoked")) as server:
         run(test)
         assert [(seen.alert, seen.data) for seen in (server.next_ended() for _ in range(3))] == [(113, b"")] * 3
+
+
+def test_a_proxy_may_speak_tls_itself(run: Run, tmp_path: Path) -> None:
+    trusting = ssl.create_default_context(cadata=to_pem((ROOT.certificate,)).decode())
+
+    async def test() -> None:
+        async with _client(proxy=httpx.Proxy(proxy.url, ssl_context=trusting)) as client:
+            assert (await client.get(server.url)).text == "hello"
+
+    with ConnectProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
+        run(test)
