@@ -24,6 +24,7 @@ def check(
     lists: option.Lists = None,
     ca: option.Trust = None,
     policy: option.PolicyName = "strict",
+    crls: option.Crls = None,
     at: option.At = None,
     expect: option.Expect = None,
     warn_before: option.WarnBefore = None,
@@ -63,6 +64,7 @@ def check(
     from mustaple.cli.check_orders import Orders, Reporting, check_once, check_over_time, sum_up
     from mustaple.cli.common import parse_duration, parse_time
     from mustaple.core.errors import InputError
+    from mustaple.net.crl_cache import CrlCache
     from mustaple.net.policy_file import policy_named
     from mustaple.net.settings import Settings
     from mustaple.net.targets import Defaults
@@ -95,6 +97,8 @@ def check(
         maximum=f"TLSv{tls_max.value}" if tls_max is not None else None,
         engine=engine.value,
         proxy=proxy,
+        crls=tuple(crls or ()),
+        crl_cache=CrlCache(),
     )
     defaults = Defaults(sni=sni, connect=connect, starttls=starttls, expect=expect)
     with _read_targets(targets or (), lists or (), defaults) as found:

@@ -151,6 +151,15 @@ PolicyName = Annotated[
         rich_help_panel=_DEMAND,
     ),
 ]
+Crls = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--crl",
+        metavar="FILE",
+        help="A CRL to look at before anybody is asked (PEM or DER); the policy must take CRLs.",
+        rich_help_panel=_DEMAND,
+    ),
+]
 At = Annotated[
     str | None,
     typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ class Reporting:
         """Whether somebody may read it as it comes, so that a slow target must not hold back the others."""
         return self.form is Format.TEXT and self.output is None
 
+    @property
+    def leaves_room_for_a_bar(self) -> bool:
+        """Whether a progress bar may stand on the terminal: a document that is written there would be torn by it."""
+        return self.live or self.output is not None or not sys.stdout.isatty()
+
 
 @dataclass(frozen=True, slots=True)
 class Orders:
@@ -77,8 +83,7 @@ class Orders:
         for wrong, said in (
             (self.every is not None and not self.report_only, f"--every {over_time}"),
             (self.span is not None and not self.report_only, f"--for {over_time}"),
-            (self.database is not None and not self.report_only, f"--database {over_time}"),
-            (summary and not self.report_only, f"--summary {over_time}"),
+            (self.database is not None and not self.report_only and not summary, f"--database {over_time}"),
             (self.report_only and expect is not None, f"--expect {nothing_fails}"),
             (self.report_only and self.fail_on_warning, f"--fail-on-warning {nothing_fails}"),
             (
@@ -124,8 +129,9 @@ def check_once(targets: TargetList, settings: Settings, orders: Orders) -> int:
     with ExitStack() as opened:
         record = opened.enter_context(Readiness(orders.database, policy)) if orders.database is not None else None
         write = opened.enter_context(report_output(orders.reporting.output))
-        bar = opened.enter_context(Bar.shown(len(targets), "checking", wanted=len(targets) > 1))
-        if orders.reporting.output is None:
+        wanted = len(targets) > 1 and orders.reporting.leaves_room_for_a_bar
+        bar = opened.enter_context(Bar.shown(len(targets), "checking", wanted=wanted))
+        if orders.reporting.live:
             write = bar.write
         _write_all(write, reporter.begin(run))
         asyncio.run(go())
