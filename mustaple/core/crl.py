@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from mustaple.core.crl_case import Crl, CrlCase, open_crl
-from mustaple.core.crl_rules import faults_at
+from mustaple.core.crl_rules import excusable, faults_at
 from mustaple.core.policy import Rules
 from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
 
@@ -25,7 +25,7 @@ _STANDS: Final = frozenset(
     {
         Code.CRL_EXPIRED,
         Code.CRL_TOO_OLD,
-        Code.CRL_NO_NEXT_UPDATE,
+        Code.CRL_NOT_YET_VALID,
         Code.CRL_SCOPE,
         Code.CRL_OTHER_POINT,
         Code.CRL_REASONS,
@@ -67,7 +67,7 @@ def _conclude(case: CrlCase, reasons: list[Reason], source: Source, origin: str)
     if entry is not None:
         revocation_time = entry.revocation_time
         revocation_reason = entry.reason.value if entry.reason is not None else None
-        if _revocation_stands(reasons, entry.reason):
+        if _revocation_stands(case, reasons, entry.reason):
             status = Status.REVOKED
             said = f"revoked {revocation_time:%Y-%m-%d %H:%M:%S} UTC"
             said += f", {revocation_reason}" if revocation_reason else ""
@@ -90,9 +90,13 @@ def _conclude(case: CrlCase, reasons: list[Reason], source: Source, origin: str)
     )
 
 
-def _revocation_stands(reasons: Iterable[Reason], reason: x509.ReasonFlags | None) -> bool:
-    """Whether an entry is authentic; only age and scope may be wrong, and not for a hold."""
+def _revocation_stands(case: CrlCase, reasons: Iterable[Reason], reason: x509.ReasonFlags | None) -> bool:
+    """Whether an entry is authentic; only age and scope may be wrong, and not for a hold.
+
+    What some policy would excuse does not count: who doubts a CRL need not doubt its warning, and a stricter policy
+    must not let pass what a looser one refuses.
+    """
     codes = {each.code for each in reasons}
-    if not codes:
-        return True
-    return codes <= _STANDS and reason is not x509.ReasonFlags.certificate_hold
+    if codes:
+        codes -= excusable(case)
+    return not codes or (codes <= _STANDS and reason is not x509.ReasonFlags.certificate_hold)

@@ -61,13 +61,24 @@ def _check_signature_algorithm(case: CrlCase) -> Reason | None:
     sha1_may_serve = case.rules.weak_signature is WeakSignature.ALLOW_SHA1
     if found is Strength.BROKEN or (found is Strength.SHA1 and not sha1_may_serve):
         return Reason(Code.CRL_WEAK_SIGNATURE, f"it is signed with {_algorithm(case.crl.read)}")
+    short = _key_too_short(case)
+    return Reason(Code.CRL_WEAK_SIGNATURE, f"it is signed with an RSA key of {short} bits") if short else None
+
+
+def _key_too_short(case: CrlCase) -> int:
+    """The bits of the issuer's RSA key where they are too few, otherwise 0."""
     try:
         key = case.link.issuer.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        return None  # a key that cannot be read signed nothing, and that is said already
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        return Reason(Code.CRL_WEAK_SIGNATURE, f"it is signed with an RSA key of {key.key_size} bits")
-    return None
+        return 0  # a key that cannot be read signed nothing, and that is said already
+    return key.key_size if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS else 0
+
+
+def excusable(case: CrlCase) -> frozenset[Code]:
+    """The codes of those faults of this case that some policy's rules would excuse, times apart."""
+    if strength(case.crl.read) is not Strength.SHA1 or _key_too_short(case):
+        return frozenset({Code.CRL_NO_NEXT_UPDATE})
+    return frozenset({Code.CRL_NO_NEXT_UPDATE, Code.CRL_WEAK_SIGNATURE})
 
 
 def _algorithm(read: x509.CertificateRevocationList) -> str:

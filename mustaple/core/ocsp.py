@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import ocsp
 
 from mustaple.core.ocsp_case import Case, open_case
-from mustaple.core.ocsp_rules import faults_at, notes
+from mustaple.core.ocsp_rules import excusable, faults_at, notes
 from mustaple.core.policy import Rules
 from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
 
@@ -24,8 +24,8 @@ _STATUS: Final = {
     ocsp.OCSPCertStatus.REVOKED: Status.REVOKED,
     ocsp.OCSPCertStatus.UNKNOWN: Status.UNKNOWN,
 }
-# What an authentic "revoked" may have wrong and still stand.
-_AGE_ALONE: Final = frozenset({Code.EXPIRED, Code.TOO_OLD, Code.NO_NEXT_UPDATE, Code.CONTRADICTION})
+# What an authentic "revoked" may have wrong and still stand, unless it is a hold.
+_AGE_ALONE: Final = frozenset({Code.EXPIRED, Code.TOO_OLD, Code.NOT_YET_VALID, Code.CONTRADICTION})
 
 
 def judge(
@@ -70,7 +70,7 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
     if status is Status.REVOKED:
         revocation_time = single.revocation_time_utc
         revocation_reason = single.revocation_reason.value if single.revocation_reason is not None else None
-    if status is Status.REVOKED and _revocation_stands(reasons, revocation_reason):
+    if status is Status.REVOKED and _revocation_stands(case, reasons, revocation_reason):
         said = f"revoked {revocation_time:%Y-%m-%d %H:%M:%S} UTC"
         reasons.append(Reason(Code.REVOKED, said + (f", {revocation_reason}" if revocation_reason else "")))
     elif reasons:
@@ -99,9 +99,13 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
     )
 
 
-def _revocation_stands(reasons: Iterable[Reason], revocation_reason: str | None) -> bool:
-    """Whether an answer that says revoked is authentic; only its age may be wrong, and not for a hold."""
+def _revocation_stands(case: Case, reasons: Iterable[Reason], revocation_reason: str | None) -> bool:
+    """Whether an answer that says revoked is authentic; only its age may be wrong, and not for a hold.
+
+    What some policy would excuse does not count: who doubts an answer that says good need not doubt a warning, and a
+    stricter policy must not let pass what a looser one refuses.
+    """
     codes = {reason.code for reason in reasons}
-    if not codes:
-        return True
-    return codes <= _AGE_ALONE and revocation_reason != "certificateHold"
+    if codes:
+        codes -= excusable(case)
+    return not codes or (codes <= _AGE_ALONE and revocation_reason != "certificateHold")

@@ -56,10 +56,14 @@ def _check_signature_algorithm(case: Case) -> Reason | None:
     found = strength(case.response)
     if _too_weak(found, case):
         return Reason(Code.WEAK_SIGNATURE, f"it is signed with {_algorithm(case.response)}")
+    short = _key_too_short(case)
+    return Reason(Code.WEAK_SIGNATURE, f"it is signed with an RSA key of {short} bits") if short else None
+
+
+def _key_too_short(case: Case) -> int:
+    """The bits of the signer's RSA key where they are too few, otherwise 0."""
     key = case.signer.public_key() if case.signer is not None else None
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        return Reason(Code.WEAK_SIGNATURE, f"it is signed with an RSA key of {key.key_size} bits")
-    return None
+    return key.key_size if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS else 0
 
 
 def _too_weak(found: Strength, case: Case) -> bool:
@@ -305,6 +309,16 @@ def faults_at(case: Case, at: datetime) -> list[Reason]:
     if case.delegate is not None:
         found += [check(case, case.delegate, at) for check in TIMED_DELEGATE_CHECKS]
     return case.faults + [reason for reason in found if reason is not None]
+
+
+def excusable(case: Case) -> frozenset[Code]:
+    """The codes of those faults of this case that some policy's rules would excuse, times apart."""
+    if strength(case.response) is not Strength.SHA1 or _key_too_short(case):
+        return _EXCUSABLE
+    return _EXCUSABLE | {Code.WEAK_SIGNATURE}
+
+
+_EXCUSABLE: Final = frozenset({Code.DELEGATE_UNCHECKED, Code.NO_NEXT_UPDATE})
 
 
 def notes(case: Case) -> tuple[Reason, ...]:
