@@ -131,7 +131,7 @@ class Plan:
 
     def start(self, target: Target, engine: Engine, at: datetime) -> Approach:
         """A connection to this target. Raises InputError where the target can be nobody's."""
-        name = service_name(_name_of(target))
+        name = _name(_name_of(target))
         where = target.address if target.address is not None else (target.host, target.port)
         preludes = []
         if self.proxy is not None:
