@@ -146,7 +146,7 @@ def run(
     if json:
         print_json(run_json(tried))
     else:
-        Console(highlight=False, markup=False).print(run_text(tried))
+        typer.echo(run_text(tried))
     if any(each.deviates for each in tried):
         raise typer.Exit(EXIT_REFUSED)
 

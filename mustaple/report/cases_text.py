@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from base64 import b64decode
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from mustaple.core.verdict import Code, Outcome
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
-    from rich.table import Table
 
     from mustaple.report.cases_corpus import Entry, Expectation, Family, Listed, Preset
     from mustaple.report.cases_run import Tried
@@ -48,7 +48,7 @@ def cases_table(listed: Sequence[Listed], families: Sequence[Family]) -> Rendera
             cells = [_VERB[case.expected[preset].outcome] for preset in _SHORT]
             styled = [Text(cell, style="yellow" if cell == "refuse" else "dim") for cell in cells]
             table.add_row(f"  {case.id.partition('/')[2]}", *styled)
-    number = f"{len(listed)} cases. One explained: mustaple cases show {listed[0].id}" if listed else "no cases"
+    number = f"{_cases(len(listed))}. One explained: mustaple cases show {listed[0].id}" if listed else "no cases"
     return Group(table, Text(number, style="dim"))
 
 
@@ -103,28 +103,27 @@ def _should(expected: Expectation) -> str:
     return f"{verb}{noted}: {code.value} ({code.rule.clause})"
 
 
-def run_text(tried: Sequence[Tried]) -> RenderableType:
-    """What a run found: a table of deviations, or that there is none."""
-    from rich.console import Group
-    from rich.text import Text
-
+def run_text(tried: Sequence[Tried]) -> str:
+    """What a run found: a table of deviations, case by case, or that there is none."""
     cases = len({each.case for each in tried})
     deviations = [each for each in tried if each.deviates]
-    judged = f"{cases} cases, {len(tried):,} verdicts"
+    judged = f"{_cases(cases)}, {len(tried):,} verdicts"
     if not deviations:
-        return Text(f"{judged}: all as expected")
-    apart = len({each.case for each in deviations})
-    said = f"{judged}: {len(deviations)} of them, in {apart} case{'s' * (apart != 1)}, not as expected"
-    return Group(_deviations(deviations), Text(said, style="bold"))
+        return f"{judged}: all as expected"
+    apart = _cases(len({each.case for each in deviations}))
+    return "\n".join([*_deviations(deviations), f"{judged}: {len(deviations)} of them, in {apart}, not as expected"])
 
 
-def _deviations(deviations: Sequence[Tried]) -> Table:
-    from rich.table import Table
+def _cases(number: int) -> str:
+    return f"{number} case{'s' * (number != 1)}"
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("case", "protocol", "preset", "expected", "found"):
-        table.add_column(heading, overflow="fold")
-    for each in deviations:
-        detail = f" ({printable(each.detail)})" if each.detail else ""
-        table.add_row(each.case, each.protocol, each.preset, each.expected, printable(each.found) + detail)
-    return table
+
+def _deviations(deviations: Sequence[Tried]) -> Iterator[str]:
+    # Columns by hand: the names of cases stand above their rows, and may be wider than any of them.
+    wide = max(len("expected"), *(len(each.expected) for each in deviations))
+    yield f"  {'preset':<11}  protocol  {'expected':<{wide}}  found"
+    for name, own in groupby(deviations, key=lambda each: each.case):
+        yield name
+        for each in own:
+            detail = f" ({printable(each.detail)})" if each.detail else ""
+            yield f"  {each.preset:<11}  {each.protocol}   {each.expected:<{wide}}  {printable(each.found)}{detail}"

@@ -35,7 +35,8 @@ class Setup:
     `key` is the leaf's. `sent` are the certificates that the
     server sends (DER), and `staples` what it staples for each of them: None for nothing, empty bytes for an empty
     response. `ocsp` is what the CA's responder answers for each certificate below the anchor, `crls` the CRL for each;
-    None where nobody answers. `nonce` is what the client's own OCSP request carries.
+    None where nobody answers. `nonce` is what the client's own OCSP request carries. Raises ValueError where staples,
+    answers or CRLs are not one for each certificate.
 
     `offered` are the extensions with which the ClientHello asks for a status: 5 (RFC 6066), 17 (RFC 6961,
     `ocsp_multi`). In TLS 1.3 only 5 is acted upon. `flights` replaces, for a protocol, the handshake messages that an
@@ -55,6 +56,14 @@ class Setup:
     protocols: tuple[str, ...] = (TLS13, TLS12)
     offered: frozenset[int] = BOTH
     flights: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if len(self.staples) != len(self.sent):
+            raise ValueError(f"There are {len(self.staples)} staples for {len(self.sent)} certificates.")
+        if not len(self.ocsp) == len(self.crls) == len(self.chain.links):
+            raise ValueError(
+                "There is not one OCSP answer and one CRL, or None, for each certificate below the anchor."
+            )
 
     @property
     def trusted(self) -> x509.Certificate:

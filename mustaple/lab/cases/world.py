@@ -172,15 +172,16 @@ class Site:
         below = len(chain.links)
         if ocsp is None:
             ocsp = [self.good(place) for place in range(below)]
-        honest = {"name": self.world.name, "sent": sent_chain(self.leaf)}
+        said = {"name": self.world.name, "sent": sent_chain(self.leaf), **said}
+        given = staples + tuple(self.good(place) for place in range(len(staples), len(self.links)))
         return Setup(
             at=self.world.at,
             chain=chain,
             key=self.leaf.key,
-            staples=staples + tuple(self.good(place) for place in range(len(staples), len(self.links))),
+            staples=given[: len(said["sent"])],
             ocsp=_padded(ocsp, below),
             crls=_padded(crls, below),
-            **(honest | said),
+            **said,
         )
 
     def _issuer(self, place: int) -> Authority:

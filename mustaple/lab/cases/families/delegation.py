@@ -138,6 +138,22 @@ def without_nocheck(world: World) -> Setup:
     return world.site.served(world.site.forged("delegate-without-nocheck"))
 
 
+@case(
+    "RFC6960-2.2-3",
+    "RFC6960-4.2.2.2.1-1",
+    importance=Importance.CURIOUS,
+    soft_fail="revoked",
+    must_staple="revoked",
+    hard_fail="revoked",
+    strict="revoked",
+)
+def without_nocheck_says_revoked(world: World) -> Setup:
+    """A delegate whose certificate lacks id-pkix-ocsp-nocheck says that the leaf is revoked."""
+    scene = world.site.scene()
+    revoked = scene.single(status="revoked")
+    return world.site.served(scene.response(revoked, signer=scene.delegate(nocheck=False)))
+
+
 @case("RFC6960-3.2-4", **_EXPIRED)
 def expired(world: World) -> Setup:
     """The delegate's certificate expired a day ago; its answer is fresh."""

@@ -127,6 +127,12 @@ def revoked_and_expired(world: World) -> Setup:
     return world.site.served(world.site.forged("revoked-expired"))
 
 
+@case("RFC6960-2.2-3", "RFC9919-5-1", soft_fail="revoked", must_staple="revoked", hard_fail="revoked", strict="revoked")
+def revoked_without_next_update(world: World) -> Setup:
+    """The staple says revoked and names no nextUpdate."""
+    return world.site.served(world.site.saying(status="revoked", next_update=None))
+
+
 @case("RFC6960-2.2-3", must_staple="expired", hard_fail="expired", strict="expired")
 def hold_and_expired(world: World) -> Setup:
     """The staple said certificateHold and ran out a day ago: a hold may have been lifted, as the responder says."""

@@ -33,9 +33,17 @@ def sha1_intermediate(world: World) -> Setup:
     return world.site.served(world.site.good(), world.site.forged("sha1-signature", 1))
 
 
-@case("RFC6960-5.1.1-1", importance=Importance.CURIOUS, soft_fail="revoked", **_WEAK)
+@case(
+    "RFC6960-2.2-3",
+    "RFC6960-5.1.1-1",
+    importance=Importance.CURIOUS,
+    soft_fail="revoked",
+    must_staple="revoked",
+    hard_fail="revoked",
+    strict="revoked",
+)
 def sha1_says_revoked(world: World) -> Setup:
-    """The staple says revoked, over SHA-1. It refuses either way; who takes no SHA-1 says for which reason."""
+    """The staple says revoked, over SHA-1. What some policies believe when it says good stands when it says revoked."""
     scene = world.site.scene()
     return world.site.served(scene.response(scene.single(status="revoked"), signature_hash=hashes.SHA1()))
 
