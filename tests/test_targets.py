@@ -68,7 +68,7 @@ def test_what_a_line_does_not_say_is_as_the_run_has_it() -> None:
         ("a:443 sni=b..c", "neither a host name nor an IP address"),
         ("a:443 starttls=gopher", "smtp, imap"),
         ("a:443 expect=dropped", "write accepted, refused"),
-        ("a:443 expect=refused:revokd", "there is revoked"),
+        ("a:443 expect=refused:revokd", "did you mean revoked?"),
         ("a:443 expect=accepted:revoked", "write accepted, refused"),
         ("https://a.example/", "HOST:PORT"),
     ],

@@ -64,6 +64,7 @@ def check(
     from mustaple.cli.check_orders import Orders, Reporting, check_once, check_over_time, sum_up
     from mustaple.cli.common import parse_duration, parse_time
     from mustaple.core.errors import InputError
+    from mustaple.net.approach import Plan
     from mustaple.net.crl_cache import CrlCache
     from mustaple.net.policy_file import policy_named
     from mustaple.net.settings import Settings
@@ -100,6 +101,8 @@ def check(
         crls=tuple(crls or ()),
         crl_cache=CrlCache(),
     )
+    if database is not None:
+        Plan(settings)  # what it raises for settings of no use comes before there is a database
     defaults = Defaults(sni=sni, connect=connect, starttls=starttls, expect=expect)
     with _read_targets(targets or (), lists or (), defaults) as found:
         run = check_once if every is None else check_over_time
@@ -128,6 +131,6 @@ def _read_targets(arguments: Sequence[str], lists: Sequence[Path], defaults: Def
             streams.append(("standard input" if path == "-" else path, stream))
         found = opened.enter_context(TargetList.read(named, streams, defaults))
         if found.repeated:
-            times = "once" if found.repeated == 1 else f"{found.repeated} times"
-            complain(f"targets are listed again {times}; each is checked once")
+            again = "1 target is" if found.repeated == 1 else f"{found.repeated} targets are"
+            complain(f"{again} listed again; each is checked once")
         yield found

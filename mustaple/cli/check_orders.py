@@ -117,6 +117,8 @@ def check_once(targets: TargetList, settings: Settings, orders: Orders) -> int:
         checks = check_many(
             targets, settings, at_once=orders.at_once, retries=orders.retries, in_order=not orders.reporting.live
         )
+        # Not before: settings of no use end the run before a word of the report is out.
+        _write_all(write, reporter.begin(run))
         async with aclosing(checks) as results:
             async for checked in results:
                 if record is not None:
@@ -133,7 +135,6 @@ def check_once(targets: TargetList, settings: Settings, orders: Orders) -> int:
         bar = opened.enter_context(Bar.shown(len(targets), "checking", wanted=wanted))
         if orders.reporting.live:
             write = bar.write
-        _write_all(write, reporter.begin(run))
         asyncio.run(go())
         summary = tally.summary(time.monotonic() - began)
         _write_all(write, reporter.end(summary))

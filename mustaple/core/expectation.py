@@ -33,8 +33,9 @@ class Expectation:
         if not colon:
             return cls(Outcome.REFUSED)
         if code not in _CODES:
-            near = difflib.get_close_matches(code, _CODES, n=3) or sorted(_CODES)
-            raise InputError(f"{code!r} is no reason to refuse; there is {', '.join(near)}")
+            near = difflib.get_close_matches(code, _CODES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_CODES))}"
+            raise InputError(f"{code!r} is no reason to refuse; {hint}")
         return cls(Outcome.REFUSED, _CODES[code])
 
     def __str__(self) -> str:
