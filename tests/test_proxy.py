@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[..., ChainVerdict]
 
+HEAD = Hear(b"CONNECT localhost:", end=b"\r\n\r\n")
 SHORT = 0.5  # seconds that a test gives a proxy that will not answer
 
 
@@ -105,11 +106,13 @@ def test_a_server_that_speaks_first_may_speak_along_with_the_proxy(
 
 
 @both_loops
-def test_a_proxy_that_speaks_into_the_tunnel_only_breaks_it(
-    stapling: StaplingServer, options: dict[str, Any], ask: Ask
-) -> None:
-    with TunnelProxy(ahead=b"hello") as proxy, pytest.raises(NetworkError, match="does not speak TLS"):
-        ask("localhost", stapling.port, proxy=proxy.url, **options)
+def test_a_proxy_that_speaks_into_the_tunnel_only_breaks_it(options: dict[str, Any], ask: Ask) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    with (
+        clear_server(Dialogue((HEAD, answer), tls=False)) as proxy,
+        pytest.raises(NetworkError, match="does not speak TLS"),
+    ):
+        ask("localhost", 443, proxy=f"http://127.0.0.1:{proxy.port}", **options)
 
 
 @both_loops
@@ -151,7 +154,6 @@ def test_the_environment_does_not_choose_a_proxy(
 
 # --- no tunnel
 
-HEAD = Hear(b"CONNECT localhost:", end=b"\r\n\r\n")
 NO_TUNNEL = {
     "403": (b"HTTP/1.1 403 Filtered\r\n\r\n", "does not connect to localhost:443: 403 'Filtered'"),
     "502": (b"HTTP/1.0 502\r\n\r\n", "does not connect to localhost:443: 502$"),

@@ -157,11 +157,17 @@ class _Run:
                 wire.leave()
                 break
             except InputError as error:
-                result = error
+                result = _value(error)
                 break
             except NetworkError as error:
-                result = error
+                result = _value(error)
         return Checked(target, result, time.monotonic() - started, position)
+
+
+def _value(error: MustapleError) -> MustapleError:
+    """The error as a result: without the frames it came through, which would keep their connection with it."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 async def _stream(targets: Iterable[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
