@@ -74,11 +74,11 @@ def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
     reader.start()
     with report_output(pipe) as write:
         write("x")
-    reader.join()
+    reader.join(10)
     assert read == ["x"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 

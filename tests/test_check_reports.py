@@ -60,6 +60,13 @@ def test_nothing_hostile_gets_out(at: datetime, hostile: list[TargetResult], for
     SAME[form](document)
 
 
+def test_one_hostile_target_is_as_harmless(at: datetime, hostile: list[TargetResult]) -> None:
+    for result in hostile:
+        document = rendered(Format.TEXT, at, [result])
+        valid_lines(document)
+        assert not any(line.startswith("accepted: y") for line in document.splitlines())
+
+
 @pytest.mark.parametrize(
     ("form", "valid", "wrong"),
     [
