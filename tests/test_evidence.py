@@ -25,6 +25,8 @@ from mustaple.net.crl_cache import CrlCache
 from mustaple.net.crl_files import GivenCrl, read_crls
 from mustaple.net.responder.reply import FunctionAnswers
 from mustaple.net.responder.serving import ResponderServer
+from mustaple.report.verdict_json import verdict_json
+from mustaple.report.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,6 +210,30 @@ def test_a_staple_costs_no_request(depot: Depot, down: str) -> None:
 def test_a_long_url_is_asked_by_post(down: str) -> None:
     (request,) = Shop([down + "x" * 200]).check("soft-fail").requests
     assert request.method == "POST"
+
+
+def test_the_report_says_who_was_asked_what_they_said_and_what_was_given_away(depot: Depot, down: str) -> None:
+    shop = Shop([down], [depot.url("/gone.crl"), depot.url(CRL)])
+    depot.files[CRL] = shop.crl()
+    verdict = shop.check()
+    text = verdict_text(verdict, "localhost:443")
+    number = f"{shop.link.serial_number:x}"
+    for line in (
+        f"    ocsp from {down}: missing, unreachable",
+        f"    crl from {depot.url('/gone.crl')}: missing, crl-unreachable",
+        f"    asked ocsp by GET {down}, in clear, giving away serial number {number}: ",
+        f"    asked crl by GET {depot.url(CRL)}, in clear, giving nothing away: good",
+        "  privacy: 3 requests to CAs by this client itself; 1 gave away which site was visited, 1 of them in clear",
+    ):
+        assert line in text
+    told = [(each["source"], each["serial_number"]) for each in verdict_json(verdict)["requests"]]
+    assert told == [("ocsp", number), ("crl", None), ("crl", None)]
+    quiet = verdict_text(shop.check(crls=[shop.crl()]), "localhost:443")
+    assert "asked" not in quiet
+    assert "privacy" not in quiet
+    alone = Shop((), [depot.url(CRL)])
+    depot.files[CRL] = alone.crl()
+    assert "privacy: 1 request to CAs by this client itself; none named a site" in verdict_text(alone.check(), "x")
 
 
 # --- CRLs that the user gives

@@ -64,6 +64,23 @@ class Certificate(_Shape):
     evidence: list[Judgement]
 
 
+class Request(_Shape):
+    """A request that the client itself made to a CA for the certificate with this fingerprint.
+
+    `serial_number` is what it told the CA, null where it told nothing; `encrypted` says whether others on the way
+    could read it; `answer` is what came back, in words.
+    """
+
+    source: Source
+    url: str
+    redirects: list[str]
+    method: Literal["GET", "POST"]
+    encrypted: bool
+    fingerprint: Hex
+    serial_number: Hex | None
+    answer: str
+
+
 class Verdict(_Shape):
     """The verdict on a connection. `checked` is false where the policy looked at no evidence."""
 
@@ -76,6 +93,7 @@ class Verdict(_Shape):
     reasons: list[Reason]
     notes: list[Reason]
     certificates: list[Certificate]
+    requests: list[Request]
 
 
 class Dying(_Shape):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from mustaple.core.verdict import CertVerdict, ChainVerdict, Judgement, Reason
+    from mustaple.core.verdict import CertVerdict, ChainVerdict, Judgement, Reason, Request
 
 
 def time_json(moment: datetime | None) -> str | None:
@@ -65,6 +65,21 @@ def certificate_json(verdict: CertVerdict) -> dict[str, Any]:
     }
 
 
+def request_json(request: Request) -> dict[str, Any]:
+    """One request that the client itself made to a CA. `serial_number` is what it told, null where it told nothing."""
+    told = request.serial_number
+    return {
+        "source": request.source.value,
+        "url": request.url,
+        "redirects": list(request.redirects),
+        "method": request.method,
+        "encrypted": request.encrypted,
+        "fingerprint": request.fingerprint.hex(),
+        "serial_number": None if told is None else f"{told:x}",
+        "answer": request.answer,
+    }
+
+
 def verdict_json(verdict: ChainVerdict) -> dict[str, Any]:
     """The verdict on a connection. `checked` is false where the policy looked at no evidence."""
     return {
@@ -77,4 +92,5 @@ def verdict_json(verdict: ChainVerdict) -> dict[str, Any]:
         "reasons": _reasons(verdict.all_reasons),
         "notes": _reasons(verdict.notes),
         "certificates": [certificate_json(certificate) for certificate in verdict.certificates],
+        "requests": [request_json(request) for request in verdict.requests],
     }

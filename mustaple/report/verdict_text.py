@@ -8,10 +8,10 @@ from mustaple.core.verdict import Outcome, Status
 from mustaple.report.plain import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from mustaple.core.verdict import CertVerdict, ChainVerdict, Judgement, Reason
+    from mustaple.core.verdict import CertVerdict, ChainVerdict, Judgement, Reason, Request
 
 
 def judgement_text(judgement: Judgement, subject: str, at: datetime) -> str:
@@ -37,6 +37,10 @@ def verdict_text(verdict: ChainVerdict, target: str) -> str:
     lines.extend(f"  note: {_plain(note)}" for note in verdict.notes)
     for certificate in verdict.certificates:
         lines.extend(_certificate_lines(certificate, verdict.at))
+        own = [each for each in verdict.requests if each.fingerprint == certificate.link.fingerprint]
+        lines.extend(f"    {_request_words(each)}" for each in own)
+    if verdict.requests:
+        lines.append(f"  {_privacy_words(verdict.requests)}")
     return "\n".join(map(printable, lines))
 
 
@@ -49,6 +53,28 @@ def _certificate_lines(verdict: CertVerdict, at: datetime) -> Iterator[str]:
     judgement = verdict.judgement
     if judgement is not None and judgement.this_update is not None:
         yield f"    {judgement.origin or judgement.source.value}: {_window(judgement, at)}"
+    for other in verdict.judgements:
+        # What else there was, and why it did not decide.
+        if other is not judgement:
+            why = f", {', '.join(reason.code.value for reason in other.reasons)}" if other.reasons else ""
+            yield f"    {other.source.value} from {other.origin or 'nowhere'}: {other.status.value}{why}"
+
+
+def _request_words(request: Request) -> str:
+    """One request that the client made, and what it gave away."""
+    where = ", then ".join((request.url, *request.redirects))
+    given = "nothing away" if request.serial_number is None else f"away serial number {request.serial_number:x}"
+    how = "encrypted" if request.encrypted else "in clear"
+    return f"asked {request.source.value} by {request.method} {where}, {how}, giving {given}: {request.answer}"
+
+
+def _privacy_words(requests: Sequence[Request]) -> str:
+    """What all requests together cost in privacy."""
+    telling = sum(request.serial_number is not None for request in requests)
+    clear = sum(request.serial_number is not None and not request.encrypted for request in requests)
+    made = f"{len(requests)} request{'s' if len(requests) != 1 else ''} to CAs by this client itself"
+    named = f"{telling} gave away which site was visited, {clear} of them in clear" if telling else "none named a site"
+    return f"privacy: {made}; {named}"
 
 
 def _status_words(verdict: CertVerdict) -> str:
