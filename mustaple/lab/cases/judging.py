@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from certtools.extensions import crl_urls, ocsp_urls
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mustaple.core.policy import Policy
     from mustaple.lab.cases.setup import Setup
 
+_name = lru_cache(service_name)
 _MISSING: Final = {
     (Source.OCSP, True): Code.UNREACHABLE,
     (Source.OCSP, False): Code.NO_URL,
@@ -45,7 +47,7 @@ class Court:
 
         Raises RuntimeError where the client ends the handshake without a verdict.
         """
-        client = ChainJudge(self._context(setup), service_name(setup.name), policy, setup.at)
+        client = ChainJudge(self._context(setup), _name(setup.name), policy, setup.at)
         client.offered = setup.offered if policy.asks_for_staples else frozenset()
         version = VERSION_13 if protocol == TLS13 else VERSION_12
         try:

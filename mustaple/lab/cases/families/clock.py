@@ -1,4 +1,4 @@
-"""Edges to the second: the last moment that passes and the first that does not. Ours lets clocks be a minute apart."""
+"""Edges to the second: the last moment that passes and the first that does not, where clocks may be a minute apart."""
 
 from __future__ import annotations
 
