@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
     from mustaple.core.verdict import ChainVerdict
     from mustaple.net.settings import Options, Target
@@ -39,6 +40,11 @@ class AsyncConnection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def flight(self) -> Flight | None:
+        """What the server sent in its handshake; None where the policy asked for no staple."""
+        return self._wire.approach.tls.flight
 
     async def send(self, data: bytes) -> None:
         """Send all of it; it waits where the server does not read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import os
 import socket
@@ -15,6 +16,7 @@ import h11
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.expect_report import staple_found
 from mustaple.core.expect_staple import HeaderError, canonical_name, first_field, parse_header
+from mustaple.net.dial import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mustaple.core.expect_staple import ExpectStapleHeader, KnownHost
     from mustaple.core.flight import Flight
     from mustaple.core.verdict import ChainVerdict
+    from mustaple.net.aclient import AsyncConnection
     from mustaple.net.client import Connection
     from mustaple.net.expect_hosts import ExpectHosts
     from mustaple.net.expect_reports import ReportSender
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 32 * 1024  # bytes of a response's head, informational ones included
 TIMEOUT: Final = 10.0  # seconds for the request and the response's head together
 _CHUNK: Final = 4096
-_AGENT: Final = b"mustaple"
+_FIELDS: Final = (("User-Agent", "mustaple"), ("Accept", "*/*"), ("Connection", "close"))
 
 
 class Heard(enum.StrEnum):
@@ -79,6 +82,33 @@ def look_http(
     Raises NetworkError where no HTTP comes, not in time (`timeout` in seconds), or a head larger than MAX_HEAD.
     """
     head = exchange(connection, "GET", host, port, path, timeout=timeout)
+    verdict, flight = connection.verdict, connection.flight
+    return hear(
+        head.status_code, head.headers, verdict, flight, host=host, port=port, at=at, memory=memory, sender=sender
+    )
+
+
+async def alook_http(
+    connection: AsyncConnection,
+    host: str,
+    port: int,
+    at: datetime,
+    memory: ExpectHosts,
+    *,
+    sender: ReportSender | None = None,
+    path: str = "/",
+    timeout: float = TIMEOUT,
+) -> HeaderSeen:
+    """`look_http` for asyncio: the same arguments, the same result, the same errors."""
+    request = _Request("GET", host, port, path)
+    try:
+        with request.errors():
+            async with asyncio.timeout(timeout):
+                await connection.send(request.to_send)
+                while (head := request.head()) is None:
+                    request.receive(await connection.recv(_CHUNK))
+    except TimeoutError as error:
+        raise request.too_late(timeout) from error
     verdict, flight = connection.verdict, connection.flight
     return hear(
         head.status_code, head.headers, verdict, flight, host=host, port=port, at=at, memory=memory, sender=sender
@@ -142,47 +172,72 @@ def exchange(
 
     Raises NetworkError as `look_http` does.
     """
-    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-    name = canonical_name(host) or (f"[{host}]" if ":" in host else host)
-    authority = name if port == 443 else f"{name}:{port}"
-    fields = [
-        (b"Host", authority.encode("ascii")),
-        (b"User-Agent", _AGENT),
-        (b"Accept", b"*/*"),
-        (b"Connection", b"close"),
-    ]
-    fields += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
-    if body:
-        fields.append((b"Content-Length", b"%d" % len(body)))
-    try:
-        with _ending(connection, timeout, peer):
-            events = [h11.Request(method=method, target=path.encode("ascii"), headers=fields)]
-            sent = b"".join(http.send(event) or b"" for event in [*events, h11.Data(data=body), h11.EndOfMessage()])
-            connection.sendall(sent)
-            return _head(connection, http)
-    except h11.RemoteProtocolError as error:
-        raise NetworkError(f"{peer} does not answer in HTTP: {error}") from error
-    except h11.LocalProtocolError as error:
-        raise InputError(f"{method} {path!r} is no HTTP request: {error}") from error
+    request = _Request(method, host, port, path, headers=headers, body=body)
+    with request.errors(), _ending(connection, timeout, request):
+        connection.sendall(request.to_send)
+        while (head := request.head()) is None:
+            request.receive(connection.recv(_CHUNK))
+        return head
 
 
-def _head(connection: Connection, http: h11.Connection) -> h11.Response:
-    received = 0
-    while True:
-        event = http.next_event()
-        if isinstance(event, h11.Response):
-            return event
-        if event is h11.NEED_DATA:
-            data = connection.recv(_CHUNK)
-            received += len(data)
-            if received > MAX_HEAD:  # one 1xx after the other is no head too long for h11
-                raise h11.RemoteProtocolError(f"the head of its answer is longer than {MAX_HEAD} bytes")
-            http.receive_data(data)
+class _Request:
+    """One HTTP/1.1 request and the head of its answer, without I/O. Raises InputError for what is no request."""
+
+    def __init__(
+        self,
+        method: str,
+        host: str,
+        port: int,
+        path: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        self.peer = written(host, port)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._received = 0
+        name = canonical_name(host) or (f"[{host}]" if ":" in host else host)
+        fields = [("Host", name if port == 443 else f"{name}:{port}"), *_FIELDS, *headers]
+        if body:
+            fields.append(("Content-Length", str(len(body))))
+        try:
+            start = h11.Request(method=method, target=path, headers=fields)
+        except (h11.LocalProtocolError, UnicodeError) as error:
+            raise InputError(f"{method} {path!r} is no HTTP request: {error}") from error
+        events = (start, h11.Data(data=body), h11.EndOfMessage())
+        self.to_send = b"".join(self._http.send(event) or b"" for event in events)
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the answer; empty bytes mean that no more will come."""
+        self._received += len(data)
+        if self._received > MAX_HEAD:  # one 1xx after the other is no head too long for h11
+            raise h11.RemoteProtocolError(f"the head of its answer is longer than {MAX_HEAD} bytes")
+        self._http.receive_data(data)
+
+    def head(self) -> h11.Response | None:
+        """The head of the answer, informational ones passed over; None where more bytes are needed."""
+        while True:
+            event = self._http.next_event()
+            if isinstance(event, h11.Response):
+                return event
+            if event is h11.NEED_DATA:
+                return None
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """What is wrong with the answer, as a NetworkError."""
+        try:
+            yield
+        except h11.RemoteProtocolError as error:
+            raise NetworkError(f"{self.peer} does not answer in HTTP: {error}") from error
+
+    def too_late(self, seconds: float) -> NetworkError:
+        """What to raise where the answer did not come in time."""
+        return NetworkError(f"{self.peer} did not answer in HTTP within {seconds:g} s")
 
 
 @contextmanager
-def _ending(connection: Connection, timeout: float, peer: str) -> Iterator[None]:
+def _ending(connection: Connection, timeout: float, request: _Request) -> Iterator[None]:
     """End the connection when the time is over: a socket's own timeout begins anew with each byte that drips in."""
     late = threading.Event()
     line = socket.socket(fileno=os.dup(connection.fileno()))
@@ -200,7 +255,7 @@ def _ending(connection: Connection, timeout: float, peer: str) -> Iterator[None]
         yield
     except NetworkError as error:
         if late.is_set():
-            raise NetworkError(f"{peer} did not answer in HTTP within {timeout:g} s") from error
+            raise request.too_late(timeout) from error
         raise
     finally:
         timer.cancel()
