@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certtools.authority import Authority
 from certtools.chain import to_pem
+from certtools.forge import CRL_MUTATIONS, CrlScene, honest_crl
 from certtools.forge.ocsp import CertificateStatus, answer, sign, single
 from mustaple.cli.app import run as mustaple
 
@@ -145,7 +147,7 @@ def test_without_an_issuer_it_is_looked_for_beside_the_certificate(files: Files)
 @pytest.mark.parametrize(
     ("name", "content", "code", "said"),
     [
-        ("response", None, 2, "cannot read the OCSP response"),
+        ("response", None, 2, "cannot read the OCSP response or CRL"),
         ("response", b"", 1, ""),
         ("response", b"<html>", 1, ""),
         ("response", bytes(10 * 1024 * 1024), 1, ""),
@@ -173,3 +175,51 @@ def test_bad_files(
 def test_bad_options(files: Files, capsys: pytest.CaptureFixture[str], option: tuple[str, str]) -> None:
     assert files.judge(files.response(), *option) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- CRLs
+
+
+def _scene(files: Files) -> CrlScene:
+    rogue = Authority.root("rogue", not_before=files.at - 30 * DAY, not_after=files.at + 30 * DAY)
+    return CrlScene(link=files.link, issuer=files.ca, rogue=rogue, at=files.at)
+
+
+def test_a_crl_is_judged_too(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, code, status, said in (
+        ("honest", 0, "good", "signed by CN=CA"),
+        ("revoked", 1, "revoked", "keyCompromise (RFC 5280 §6.3.3 (i))"),
+        ("delta", 1, "unusable", "crl-delta: "),
+        ("forged-signature", 1, "unusable", "crl-bad-signature: "),
+        ("truncated", 1, "unusable", "crl-malformed: "),
+    ):
+        data = CRL_MUTATIONS.get(name, honest_crl)(_scene(files))
+        assert files.judge(files.write("ca.crl", data)) == code
+        out = capsys.readouterr().out
+        assert out.startswith(f"{status}: CN=site.test\n")
+        assert said in out
+
+
+def test_a_crl_may_be_pem_and_the_options_hold_for_it(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = _scene(files)
+    pem = x509.load_der_x509_crl(honest_crl(scene)).public_bytes(Encoding.PEM)
+    assert files.judge(files.write("ca.pem.crl", pem), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["source"], found["status"], found["next_update"]) == ("crl", "good", "2026-06-08T11:00:00Z")
+    for name, option in (
+        ("sha1-signature", ("--allow-sha1",)),
+        ("no-next-update", ("--allow-no-next-update",)),
+        ("too-old", ("--max-age", "90d")),
+        ("not-yet-valid", ("--skew", "2d")),
+    ):
+        path = files.write("other.crl", CRL_MUTATIONS[name](scene))
+        assert files.judge(path) == 1
+        assert files.judge(path, *option) == 0
+
+
+def test_a_crl_and_the_wrong_issuer(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    path = files.write("ca.crl", honest_crl(_scene(files)))
+    assert files.judge(path, issuer="root.der") == 1
+    out = capsys.readouterr().out
+    assert "path-invalid: CN=root" in out
+    assert "crl-issuer: " in out

@@ -49,21 +49,21 @@ def complain(message: str) -> None:
     print(f"mustaple: {line}\n", end="", file=sys.stderr)
 
 
-def read_file(path: Path, what: str, *, allow_empty: bool = False) -> bytes:
+def read_file(path: Path, what: str, *, allow_empty: bool = False, most: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a file that the user named; `what` says in the error what it should have been.
 
-    Raises InputError where it cannot be read, is empty (unless allowed), or is larger than 16 MiB.
+    Raises InputError where it cannot be read, is empty (unless allowed), or is larger than `most` bytes.
     """
     try:
         if str(path) == "-":
-            data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+            data = sys.stdin.buffer.read(most + 1)
         else:
             with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
+                data = file.read(most + 1)
     except OSError as error:
         raise InputError(f"cannot read the {what} {path}: {error.strerror or error}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(f"the {what} {path} is larger than {MAX_FILE_BYTES:,} bytes")
+    if len(data) > most:
+        raise InputError(f"the {what} {path} is larger than {most:,} bytes")
     if not data and not allow_empty:
         raise InputError(f"the {what} {path} is empty")
     return data

@@ -1,4 +1,4 @@
-"""`mustaple judge`: what one OCSP response proves about one certificate."""
+"""`mustaple judge`: what one OCSP response or CRL proves about one certificate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def judge(
-    response: Annotated[Path, typer.Argument(help="The OCSP response: DER, or - for standard input.")],
+    response: Annotated[
+        Path, typer.Argument(help="The OCSP response (DER) or the CRL (DER, PEM); - for standard input.")
+    ],
     cert: Annotated[Path, typer.Option("--cert", help="The certificate it should speak of (PEM, DER, PKCS#12).")],
     issuer: Annotated[
         Path | None, typer.Option("--issuer", help="The certificate whose key signed it; default: in the same file.")
@@ -32,10 +34,10 @@ def judge(
     skew: Annotated[str, typer.Option("--skew", help="How far clocks may be apart.")] = "60s",
     json: Annotated[bool, typer.Option("--json", help="Print the judgement as JSON.")] = False,
 ) -> None:
-    """Judge an OCSP response by every rule of RFC 6960. Exit 0: good; 1: anything else; 2: usage.
+    """Judge an OCSP response by RFC 6960, or a CRL by RFC 5280. Exit 0: good; 1: anything else; 2: usage.
 
     The issuer need not be self-signed, and whether the certificate has expired is not asked here. Without --issuer it
-    is looked for in the file of the certificate.
+    is looked for in the file of the certificate. A CRL has no use for the options about delegated signers.
 
     Example: mustaple judge staple.der --cert chain.pem --issuer ca.pem
     """
@@ -49,9 +51,12 @@ def judge(
         read_certificates,
         read_file,
     )
+    from mustaple.core.crl import judge_crl
+    from mustaple.core.crl_case import MAX_CRL_BYTES, is_crl
     from mustaple.core.ocsp import judge as judge_response
     from mustaple.core.policy import NoNextUpdate, Rules, UncheckedDelegate, WeakSignature
     from mustaple.core.verdict import Code, Judgement, Reason, Source, Status
+    from mustaple.net.crl_files import crl_der
 
     moment = parse_time(at)
     subject = read_certificate(cert)
@@ -66,12 +71,15 @@ def judge(
         no_next_update=NoNextUpdate.BY_AGE if allow_no_next_update else NoNextUpdate.REFUSE,
         trusted_responders=tuple(read_certificate(path, "responder certificate") for path in trusted_responder or ()),
     )
-    data = read_file(response, "OCSP response", allow_empty=True)
-    judgement = judge_response(data, link, moment, rules, source=Source.OCSP, origin=str(response))
+    data = crl_der(read_file(response, "OCSP response or CRL", allow_empty=True, most=2 * MAX_CRL_BYTES))
+    if is_crl(data):
+        judgement = judge_crl(data, link, moment, rules, origin=str(response))
+    else:
+        judgement = judge_response(data, link, moment, rules, source=Source.OCSP, origin=str(response))
     if not signed_by(link.subject, link.issuer):
         said = f"{name_of(link.issuer)} ({where}) did not sign {name_of(link.subject)} ({cert})"
         reasons = (Reason(Code.PATH_INVALID, said), *judgement.reasons)
-        judgement = Judgement(Status.UNUSABLE, Source.OCSP, str(response), link.fingerprint, reasons)
+        judgement = Judgement(Status.UNUSABLE, judgement.source, str(response), link.fingerprint, reasons)
     if json:
         from mustaple.report.verdict_json import judgement_json
 

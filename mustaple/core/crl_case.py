@@ -136,6 +136,15 @@ def open_crl(data: bytes) -> Crl | Reason:
     return crl
 
 
+def is_crl(data: bytes) -> bool:
+    """Whether these bytes (DER) set out to be a CRL rather than an OCSP response, which begins with its status."""
+    try:
+        begin, _ = header(data, 0)
+    except ValueError:
+        return False
+    return data[:1] == b"\x30" and data[begin : begin + 1] == b"\x30"
+
+
 def _why_unreadable(data: bytes, error: Exception) -> Reason:
     """The most helpful reason for what the parser refuses."""
     from asn1crypto.parser import peek
