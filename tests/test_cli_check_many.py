@@ -21,6 +21,7 @@ from ten_endpoints import Talker, drip, web_page
 from certtools.chain import to_pem
 from certtools.forge import Revoked, crl
 from mustaple.cli.app import run as mustaple
+from mustaple.net import check_many
 from mustaple.net.server import StaplingServer
 
 if TYPE_CHECKING:
@@ -245,6 +246,36 @@ def test_a_bar_stands_on_the_terminal_and_nowhere_else(
     assert json.loads(shown)["summary"]["targets"] == 2
     _, _, shown = _under_terminal(["check", f"localhost:{server.port}", *trust], stdout_too=True)
     assert b"\x1b" not in shown
+
+
+def test_a_fault_of_our_own_is_4_and_the_other_targets_are_checked(
+    server: StaplingServer,
+    trust: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Said,
+) -> None:
+    honest = check_many.areach
+
+    async def faulty(plan: Any, target: Any, *rest: Any) -> Any:
+        if target.host == "127.0.0.1":
+            raise ZeroDivisionError("a fault")
+        return await honest(plan, target, *rest)
+
+    monkeypatch.setattr(check_many, "areach", faulty)
+    targets = [f"{host}:{server.port}" for host in ("127.0.0.1", "localhost", "other.example")]
+    given = [*targets, "--connect", f"127.0.0.1:{server.port}", *trust]
+    assert mustaple(["check", *given, "--json"]) == 4
+    endings = {each["target"]: (each["ending"], each["problem"]) for each in results(capsys)}
+    assert endings == {
+        targets[0]: ("internal-error", "ZeroDivisionError: a fault"),
+        targets[1]: ("accepted", None),
+        targets[2]: ("refused", None),
+    }
+    over_time = ["--report-only", "--every", "100ms", "--for", "50ms", "--json"]
+    place = given.index("--at")
+    assert mustaple(["check", *given[:place], *given[place + 2 :], *over_time]) == 4
+    assert json.loads(capsys.readouterr().out)["fault"] == 1
 
 
 # --- input of no use

@@ -115,7 +115,12 @@ def check_once(targets: TargetList, settings: Settings, orders: Orders) -> int:
 
     async def go() -> None:
         checks = check_many(
-            targets, settings, at_once=orders.at_once, retries=orders.retries, in_order=not orders.reporting.live
+            targets,
+            settings,
+            at_once=orders.at_once,
+            in_order=not orders.reporting.live,
+            retries=orders.retries,
+            keep_going=True,
         )
         # Not before: settings of no use end the run before a word of the report is out.
         _write_all(write, reporter.begin(run))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mustaple.core.errors import InputError, MustapleError, NetworkError
+from mustaple.core.errors import InputError, NetworkError
 from mustaple.net.aclient import areach
 from mustaple.net.approach import Plan
 
@@ -26,11 +26,13 @@ _WINDOW: Final = 8  # times as many targets may be under way or wait to be told 
 class Checked:
     """What became of one target: a verdict, or the NetworkError or InputError in whose place there is none.
 
+    Any other exception is a fault of this program, and there only where the run was told to go on over it.
+
     `position` is the target's, from 0; `seconds` is how long the check took.
     """
 
     target: Target
-    result: ChainVerdict | MustapleError
+    result: ChainVerdict | Exception
     seconds: float
     position: int
 
@@ -42,19 +44,21 @@ def check_many(
     at_once: int = AT_ONCE,
     in_order: bool = False,
     retries: int = 0,
+    keep_going: bool = False,
 ) -> AsyncGenerator[Checked, None]:
     """Check them all, `at_once` of them at a time, and give each result as it is there, or else `in_order`.
 
     Targets are taken as they are needed, and results wait for whoever reads them: memory does not grow with their
     number. In order, one slow target holds back the telling, and in the end the taking, of those after it. A target
-    that nobody answers for is asked again `retries` times. Whatever `targets` raises comes out after the results
+    that nobody answers for is asked again `retries` times. A fault of this program ends the run, or, to `keep_going`,
+    is the result of the target it befell. Whatever `targets` raises comes out after the results
     before it. Leaving the loop ends what is under way (`aclose`, or `contextlib.aclosing` around it).
 
     Raises InputError at once for settings that cannot be used.
     """
     if at_once < 1 or retries < 0:
         raise InputError("At least one check runs at a time, and there are no fewer than 0 retries.")
-    return _Run(targets, Plan(settings), at_once, retries).results(in_order=in_order)
+    return _Run(targets, Plan(settings), at_once, retries, keep_going=keep_going).results(in_order=in_order)
 
 
 class _Broken:
@@ -69,11 +73,18 @@ class _Run:
     """Workers that take targets from one iterator and put results into one queue."""
 
     def __init__(
-        self, targets: Iterable[Target] | AsyncIterable[Target], plan: Plan, at_once: int, retries: int
+        self,
+        targets: Iterable[Target] | AsyncIterable[Target],
+        plan: Plan,
+        at_once: int,
+        retries: int,
+        *,
+        keep_going: bool,
     ) -> None:
         self._plan = plan
         self._at_once = at_once
         self._tries = 1 + retries
+        self._keep_going = keep_going
         self._targets = _stream(targets)
         self._taken = 0
         self._exhausted = False
@@ -150,7 +161,7 @@ class _Run:
 
     async def _check(self, position: int, target: Target) -> Checked:
         started = time.monotonic()
-        result: ChainVerdict | MustapleError
+        result: ChainVerdict | Exception
         for _ in range(self._tries):
             try:
                 wire, result = await areach(self._plan, target, self._fetchers)
@@ -161,10 +172,15 @@ class _Run:
                 break
             except NetworkError as error:
                 result = _value(error)
+            except Exception as error:
+                if not self._keep_going:
+                    raise
+                result = _value(error)
+                break
         return Checked(target, result, time.monotonic() - started, position)
 
 
-def _value(error: MustapleError) -> MustapleError:
+def _value(error: Exception) -> Exception:
     """The error as a result: without the frames it came through, which would keep their connection with it."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

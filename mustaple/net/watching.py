@@ -55,7 +55,8 @@ async def watch(
     async with aclosing(rounds(every, span)) as going:
         async for number in going:
             left = len(targets)
-            async with aclosing(check_many(targets, settings, at_once=at_once, retries=retries)) as results:
+            checks = check_many(targets, settings, at_once=at_once, retries=retries, keep_going=True)
+            async with aclosing(checks) as results:
                 async for checked in results:
                     name, now = str(checked.target), datetime.now(UTC)
                     ended = record.add(name, checked.result, checked.seconds, at=now)
