@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from certtools.chain import to_pem
 from certtools.feature import Reading
@@ -346,6 +347,23 @@ def test_every_preset_says_what_it_stands_for() -> None:
 
 def test_the_schema_is_the_one_that_is_published() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == schema(), "`mustaple policy schema` writes it anew"
+
+
+def test_the_schema_takes_what_is_taken_and_refuses_what_is_refused() -> None:
+    Draft202012Validator.check_schema(schema())
+    judge = Draft202012Validator(schema())
+    shipped = [(ROOT / "mustaple" / "policies" / f"{name}.toml").read_text(encoding="utf-8") for name in SHIPPED]
+    for text in ("", WHOLE, *shipped):
+        assert not list(judge.iter_errors(tomllib.loads(text)))
+    for text in (
+        'dept = "leaf"',
+        'depth = "leafy"',
+        "skew = 10",
+        'skew = "10"',
+        "sources = ['stapel']",
+        'base = "lax"',
+    ):
+        assert list(judge.iter_errors(tomllib.loads(text))), text
 
 
 def test_the_schema_lists_what_errors_and_axes_list() -> None:

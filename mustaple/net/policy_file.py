@@ -115,7 +115,7 @@ def _name(said: PolicyFile, where: str) -> str:
 def _responders(paths: list[str], where: str, folder: Path) -> tuple[Certificate, ...]:
     found: list[Certificate] = []
     for path in paths:
-        what = f"{where}: trusted_responders: {path}"
+        what = f"{where}: trusted_responders: {path if path.isprintable() else repr(path)}"
         try:
             found.extend(load_certificates(_read(folder / path, MAX_RESPONDER_BYTES, what)))
         except ChainError as error:
