@@ -103,6 +103,13 @@ def test_json_is_the_whole_run(at: datetime, results: list[TargetResult]) -> Non
     assert by_target["missing.test:443"]["verdict"]["reasons"][0]["code"] == by_target["missing.test:443"]["code"]
 
 
+def test_json_has_a_line_for_each_of_many_targets(at: datetime, results: list[TargetResult]) -> None:
+    lines = rendered(Format.JSON, at, results).splitlines()
+    assert [json.loads(line.rstrip(","))["target"] for line in lines if line.startswith("    {")] == [
+        each.target for each in results
+    ]
+
+
 def test_junit_has_a_case_for_each_target(at: datetime, results: list[TargetResult]) -> None:
     suite = ET.fromstring(rendered(Format.JUNIT, at, results)).find("testsuite")  # noqa: S314  we wrote it
     assert suite is not None

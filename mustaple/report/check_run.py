@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime, timedelta
 
+    from cryptography import x509
+
     from mustaple.core.expectation import Expectation
 
 EXIT_AS_WANTED: Final = 0
@@ -43,18 +45,18 @@ class Dying:
     left: timedelta
 
 
-def lifetimes(verdict: ChainVerdict) -> Iterator[tuple[str, str, datetime]]:
+def lifetimes(verdict: ChainVerdict) -> Iterator[tuple[str, x509.Certificate, datetime]]:
     """Everything that this verdict rests on and that dies: what it is, of which certificate, when (aware UTC).
 
     The certificates of the path, trust anchor included, and the piece of evidence that decided for each.
     """
     for each in verdict.certificates:
         if each.judgement is not None and each.judgement.dies_at is not None:
-            yield each.judgement.source.value, each.subject, each.judgement.dies_at
-        yield "certificate", each.subject, each.link.subject.not_valid_after_utc
+            yield each.judgement.source.value, each.link.subject, each.judgement.dies_at
+        yield "certificate", each.link.subject, each.link.subject.not_valid_after_utc
     if verdict.certificates:
         anchor = verdict.certificates[-1].link.issuer
-        yield "certificate", name_of(anchor), anchor.not_valid_after_utc
+        yield "certificate", anchor, anchor.not_valid_after_utc
 
 
 def dies_at(verdict: ChainVerdict) -> datetime | None:
@@ -73,8 +75,8 @@ def dying(verdict: ChainVerdict, within: timedelta) -> tuple[Dying, ...]:
     What is dead already is a reason or a note of the verdict, and no warning.
     """
     found = [
-        Dying(what, subject, moment, left)
-        for what, subject, moment in lifetimes(verdict)
+        Dying(what, name_of(certificate), moment, left)
+        for what, certificate, moment in lifetimes(verdict)
         if (left := moment - verdict.at) <= within and left.total_seconds() >= 0
     ]
     return tuple(sorted(found, key=lambda each: each.dies_at))

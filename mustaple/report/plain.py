@@ -27,13 +27,13 @@ def _written(letter: str) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def json_text(value: object, *, indent: str = "") -> str:
+def json_text(value: object, *, indent: str = "", one_line: bool = False) -> str:
     r"""A value as JSON, two spaces a level, after `indent`; what does not print is written `\u009b` there too.
 
     It is the same value to every reader of JSON, and its lines do nothing to a terminal. A lone surrogate, which no
     UTF-8 can hold and strict readers refuse, becomes the text `\udc80`.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=None if one_line else 2, ensure_ascii=False)
     lines = text if text.isascii() and "\x7f" not in text else _UNPRINTABLE.sub(_escaped, text)
     return textwrap.indent(lines, indent) if indent else lines
 
