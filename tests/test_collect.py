@@ -213,6 +213,10 @@ def test_chunks_without_end_are_cut_off(receiver: Receiver) -> None:
     raw(receiver, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", endless=b"1000\r\n" + b"a" * 4096 + b"\r\n")
     chunks = (body(MISSING)[start : start + 50] for start in range(0, len(body(MISSING)), 50))
     assert receiver.post(chunks, encode_chunked=True) == 204, "chunks that end are a body like any other"
+    room = MAX_REPORT - len(body(REVOKED | {"ocsp-response": ""}))
+    large = body(REVOKED | {"ocsp-response": "a" * (room + 1)})
+    pieces = (large[start : start + 8192] for start in range(0, len(large), 8192))
+    assert receiver.post(pieces, encode_chunked=True) == 413, "where no length is announced, what comes is counted"
     assert receiver.tallies == {SUBJECT: 1}
 
 
