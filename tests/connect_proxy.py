@@ -1,4 +1,4 @@
-"""A proxy on loopback that opens tunnels (CONNECT), notes what it was asked, and may want a password."""
+"""A proxy on loopback that opens tunnels (CONNECT) and nothing else, and notes what it was asked."""
 
 from __future__ import annotations
 
@@ -76,6 +76,9 @@ class ConnectProxy:
             said = dict(header.split(b": ", 1) for header in headers if header)
             if self._wanted is not None and said.get(b"Proxy-Authorization") != self._wanted:
                 client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            if not line.startswith(b"CONNECT "):
+                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
                 return
             host, _, port = line.split(b" ")[1].decode().rpartition(":")
             try:

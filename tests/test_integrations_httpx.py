@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from connect_proxy import ConnectProxy
-from httpx_house import DAY, NOW, PLAIN, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
+from httpx_house import DAY, NOW, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
 
 from certtools.chain import to_pem
 from certtools.forge import CertificateStatus, answer, sign, single
@@ -227,14 +227,29 @@ def test_a_response_that_is_being_read_is_not_cut_off() -> None:
         assert len(server.connections) == 1
 
 
-def test_where_nothing_was_proved_nothing_expires() -> None:
+@pytest.mark.parametrize(("policy", "mutation"), [("ignore", None), ("soft-fail", None), ("soft-fail", "expired")])
+def test_where_nothing_was_proved_nothing_expires(policy: str, mutation: str | None) -> None:
     clock = Clock()
-    with serve(None, PLAIN) as server, _client("ignore", clock=clock) as client:
+    what = None if mutation is None else mutated(mutation)
+    with serve(what) as server, _client(policy, clock=clock) as client:
         client.get(server.url)
         clock.at += 400 * DAY
         client.get(server.url)
         assert [each.requests for each in server.connections] == [2]
-        assert not server.connections[0].asked
+        assert bool(server.connections[0].asked) is (policy != "ignore")
+
+
+def test_a_busy_connection_takes_no_request_more_once_its_staples_have_expired() -> None:
+    clock = Clock()
+    with serve(staple(NOW + timedelta(minutes=5)), http2=True) as server, _client(clock=clock) as client:
+        with client.stream("GET", server.url) as busy:
+            client.get(server.url)
+            assert len(server.connections) == 1
+            clock.at += timedelta(minutes=6)
+            server.staple = staple(NOW + timedelta(minutes=10))
+            client.get(server.url)
+            assert busy.read() == b"hello"
+        assert [each.requests for each in server.connections] == [2, 1]
 
 
 # --- peers that do not answer, and ends
@@ -386,6 +401,16 @@ def test_a_proxy_may_speak_tls_itself_and_is_not_judged(tmp_path: Path) -> None:
             client.get(server.url)
     assert judged == ["localhost"]
     assert [each.requests for each in server.connections] == [2, 0]
+
+
+def test_what_a_policy_fetches_goes_through_the_proxy_too() -> None:
+    leaf = ROOT.leaf(["localhost"], features=None, ocsp_urls=["http://ocsp.invalid/"])
+    with ConnectProxy(("me", "secret")) as proxy, serve(None, leaf) as server:
+        told = httpx.Proxy(proxy.url, auth=("me", "secret"))
+        with _client("hard-fail", proxy=told) as client, pytest.raises(VerdictError) as caught:
+            client.get(server.url)
+        assert any(b" http://ocsp.invalid/" in line for line in proxy.asked)
+    assert "502" in str(caught.value)
 
 
 # --- who it is made for

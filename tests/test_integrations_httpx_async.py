@@ -149,7 +149,11 @@ def test_who_is_cancelled_does_not_wait_for_a_fetch(run: Run) -> None:
         with serve(None, leaf) as server:
             run(test)
             assert server.next_ended().data == b""
-            silent.accept()[0].close()  # the fetch ends with it
+            with silent.accept()[0] as asked:
+                asked.settimeout(SHORT)
+                assert asked.recv(1 << 16)
+                with pytest.raises(TimeoutError):  # the fetch is still under way, left behind
+                    asked.recv(1)
 
 
 @pytest.mark.parametrize("http2", [False, True])
@@ -168,6 +172,23 @@ def test_a_connection_ends_with_its_staples(run: Run, http2: bool) -> None:
             assert [each.requests for each in server.connections] == [2, 1]
 
     with serve(staple(NOW + timedelta(minutes=5)), http2=http2) as server:
+        run(test)
+
+
+def test_a_busy_connection_takes_no_request_more_once_its_staples_have_expired(run: Run) -> None:
+    clock = Clock()
+
+    async def test() -> None:
+        async with _client(clock=clock) as client, client.stream("GET", server.url) as busy:
+            await client.get(server.url)
+            assert len(server.connections) == 1
+            clock.at += timedelta(minutes=6)
+            server.staple = staple(NOW + timedelta(minutes=10))
+            await client.get(server.url)
+            assert await busy.aread() == b"hello"
+            assert [each.requests for each in server.connections] == [2, 1]
+
+    with serve(staple(NOW + timedelta(minutes=5)), http2=True) as server:
         run(test)
 
 

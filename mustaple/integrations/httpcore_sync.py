@@ -204,7 +204,9 @@ class _Pooled(httpcore.ConnectionInterface):
         return self._connection.is_available() and not self._staples_expired()
 
     def has_expired(self) -> bool:
-        return self._connection.has_expired() or (self._connection.is_idle() and self._staples_expired())
+        # In this order: httpcore sees the connection idle and then looks whether there is something to read; another
+        # thread may have sent a request in between, and its answer is no sign that the server has gone.
+        return (self._connection.has_expired() or self._staples_expired()) and self._connection.is_idle()
 
     def is_idle(self) -> bool:
         return self._connection.is_idle()
