@@ -275,12 +275,12 @@ def requested_names(csr: x509.CertificateSigningRequest) -> tuple[x509.GeneralNa
 
 
 def feature_warnings(features: Sequence[int] | None, issuer_features: Sequence[int] | None = None) -> list[str]:
-    """Sentences about a TLS Feature list that will not do what its owner hopes; empty for `[5]` and for None."""
+    """Sentences about a TLS Feature list that will not do what its owner hopes; none for `[5]` and for None."""
     warnings = []
-    if features is not None and tuple(features) != MUST_STAPLE:
+    if features is not None and set(features) != set(MUST_STAPLE):
         warnings.append(
-            f"Firefox refuses every certificate whose TLS Feature list is not exactly [5], and this one is "
-            f"{list(features)}: its verifier knows no other value, though RFC 7633 §4.1 allows any."
+            f"Firefox refuses every certificate whose TLS Feature list holds anything but 5, or nothing, and this one "
+            f"is {list(features)}: its verifier knows no other value, though RFC 7633 §4.1 allows any."
         )
     missing = not_inherited(
         tuple(issuer_features) if issuer_features is not None else None,

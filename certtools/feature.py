@@ -165,7 +165,7 @@ def demand(features: tuple[int, ...] | None, *, reading: Reading, offered: froze
     asked = _STATUS_REQUEST in offered
     if reading is Reading.MOZILLA:
         if not features or any(value != _STATUS_REQUEST for value in features):
-            return Demand(unacceptable=f"the list {list(features)} holds another value than 5, or none")
+            return Demand(unacceptable=f"the list {list(features)} is not [5]")
         return Demand(leaf=asked)
     if reading is Reading.GNUTLS:
         return Demand(leaf=asked and _STATUS_REQUEST in features)

@@ -264,6 +264,7 @@ def test_mozilla_takes_five_and_none() -> None:
     assert demand((5,), reading=Reading.MOZILLA, offered=frozenset(), tls13=True) == NONE
     assert demand(None, reading=Reading.MOZILLA, offered=frozenset({5}), tls13=True) == NONE
     assert not feature_warnings((5,))
+    assert not feature_warnings((5, 5))
     assert not feature_warnings(None)
 
 
