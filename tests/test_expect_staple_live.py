@@ -23,7 +23,7 @@ from mustaple.net.approach import Plan
 from mustaple.net.check_many import check_many
 from mustaple.net.client import check, connect
 from mustaple.net.expect_hosts import ExpectHosts
-from mustaple.net.expect_http import MAX_HEAD, HeaderSeen, Heard, look_http
+from mustaple.net.expect_http import MAX_HEAD, HeaderSeen, Heard, alook_http, look_http
 from mustaple.net.expect_reports import ReportSender
 from mustaple.net.server import StaplingServer
 from mustaple.net.settings import Settings, Target
@@ -326,6 +326,39 @@ def test_a_server_that_drips_is_ended_in_time(tmp_path: Path, whole: bool) -> No
     pieces = (answer,) if whole else tuple(b"%c" % byte for byte in answer)
     with pytest.raises(NetworkError, match=r"did not answer in HTTP within 1 s"):
         looked(tmp_path, *pieces, timeout=1.0, wire=True)
+
+
+async def alooked(folder: Path, port: int, timeout: float = 20.0) -> HeaderSeen:
+    with ExpectHosts(folder / "hosts.db") as memory:
+        async with await aconnect("localhost", port, LENIENT, ca=ROOT.certificate) as connection:
+            return await alook_http(connection, "localhost", port, datetime.now(UTC), memory, timeout=timeout)
+
+
+def test_asyncio_hears_the_same(tmp_path: Path) -> None:
+    with world(tmp_path) as host:
+        seen = asyncio.run(alooked(tmp_path, host.server.port))
+        assert (seen.heard, seen.value) == (Heard.NOTED, host.header)
+        assert host.knows()
+        host.memory.clear()
+        host.server.staple = EXPIRED
+        assert asyncio.run(alooked(tmp_path, host.server.port)).heard is Heard.IGNORED
+        assert not host.knows()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nX: y", head("X: " + "y" * MAX_HEAD)]
+)
+def test_asyncio_takes_no_more_for_http(tmp_path: Path, answer: bytes) -> None:
+    with speaking(lambda: [answer]) as port, pytest.raises(NetworkError):
+        asyncio.run(alooked(tmp_path, port))
+
+
+def test_a_server_that_drips_is_ended_in_time_by_asyncio_too(tmp_path: Path) -> None:
+    with (
+        speaking(lambda: [head("X: " + "y" * 8000)], wire=True) as port,
+        pytest.raises(NetworkError, match=r"did not answer in HTTP within 1 s"),
+    ):
+        asyncio.run(alooked(tmp_path, port, timeout=1.0))
 
 
 def test_a_path_that_is_none_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
