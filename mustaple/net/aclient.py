@@ -69,6 +69,7 @@ async def aconnect(
     if not verdict.accepted:
         await wire.close()
         raise RefusedError(verdict)
+    wire.flush()
     return AsyncConnection(wire, verdict)
 
 
@@ -82,7 +83,7 @@ async def acheck(host: str, port: int, policy: Policy | str = "strict", **option
 
 
 async def areach(plan: Plan, target: Target, executor: Executor | None = None) -> tuple[Wire, ChainVerdict]:
-    """A connection to the target, still open, and its final verdict, whatever that is.
+    """A connection to the target, still open, and its final verdict, whatever that is; `flush` completes the handshake.
 
     What the policy wants fetched is fetched in a thread of the executor. Raises NetworkError and InputError.
     """
@@ -97,6 +98,7 @@ async def areach(plan: Plan, target: Target, executor: Executor | None = None) -
             if verdict.outcome is not Outcome.REFUSED:
                 wire, verdict = await _shake(plan, target, Engine.OPENSSL, at)
     if plan.unsettled(verdict):
+        wire.flush()  # the server does not wait for ever
         loop = asyncio.get_running_loop()
         try:
             verdict = await loop.run_in_executor(executor, plan.settle, wire.approach.tls, verdict)

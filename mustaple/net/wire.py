@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from mustaple.core.errors import NetworkError
+from mustaple.core.verdict import Outcome
 from mustaple.net.dial import unreachable
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Wire(asyncio.Protocol):
         """Say the first word, where it is the client's."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream
         self._transport = transport
-        self._flush()
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of the stream."""
@@ -80,19 +81,21 @@ class Wire(asyncio.Protocol):
         try:
             self.approach.receive(data)
         except Exception as error:  # noqa: BLE001 - raised where the verdict is awaited
-            self._flush()  # the alert
+            self.flush()  # the alert
             self._fail(error)
             return
-        self._flush()
         verdict = self.approach.verdict
-        if verdict is not None:
-            self.reached.set_result(verdict)
+        if verdict is None:
+            self.flush()
+        else:
+            self.reached.set_result(verdict)  # its last word waits, since a goodbye may follow at once
 
     def _fail(self, error: Exception) -> None:
         self.reached.set_exception(error)
         self.reached.exception()  # it is told to whoever waits; where nobody does any more, that is no news
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what waits to be sent."""
         waiting = self.approach.to_send()
         if waiting and self._transport is not None and not self._transport.is_closing():
             self._transport.write(waiting)
@@ -103,7 +106,7 @@ class Wire(asyncio.Protocol):
         """Encrypt and send all of it, waiting where the other side does not read."""
         self.approach.tls.write(data)
         self._check()
-        self._flush()
+        self.flush()
         if self._writable is not None:
             await self._writable
             self._check()
@@ -111,19 +114,19 @@ class Wire(asyncio.Protocol):
     async def receive(self, limit: int) -> bytes:
         """At most `limit` bytes; empty once the server has said that it is done."""
         while (data := self.approach.tls.read(limit)) is None:
-            self._flush()
+            self.flush()
             self._check()
             self._waiting = 0
             if self._transport is not None:
                 self._transport.resume_reading()
             self._came = self._loop.create_future()
             await self._came
-        self._flush()
+        self.flush()
         return data
 
     def _take(self, data: bytes) -> None:
-        if self.approach.verdict is None or not self.approach.verdict.accepted:
-            return  # nobody will read it
+        if self.approach.verdict is None or self.approach.verdict.outcome is Outcome.REFUSED:
+            return  # nobody will read it; while evidence is still fetched, a lost record would break all after it
         self.approach.tls.receive(data)
         self._waiting += len(data)
         if self._waiting > _ENOUGH and self._transport is not None:
@@ -148,7 +151,7 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self.approach.tls.close()
-        self._flush()
+        self.flush()
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
@@ -160,7 +163,7 @@ class Wire(asyncio.Protocol):
             return
         if not self._transport.is_closing():
             self.approach.tls.close()
-            self._flush()
+            self.flush()
             self._transport.close()
         await asyncio.wait([self._lost], timeout=_FAREWELL)
         self._transport.abort()
