@@ -29,6 +29,8 @@ def check(
     expect: option.Expect = None,
     warn_before: option.WarnBefore = None,
     fail_on_warning: option.FailOnWarning = False,
+    http: option.Http = False,
+    expect_hosts: option.ExpectHostsFile = None,
     sni: option.Sni = None,
     connect: option.Connect = None,
     starttls: option.StartTls = None,
@@ -61,11 +63,14 @@ def check(
 
     Before turning must-staple on: mustaple check --targets all.txt --report-only --every 10m --for 24h
     """
+    from dataclasses import replace
+
     from mustaple.cli.check_orders import Orders, Reporting, check_once, check_over_time, sum_up
     from mustaple.cli.common import parse_duration, parse_time
     from mustaple.core.errors import InputError
     from mustaple.net.approach import Plan
     from mustaple.net.crl_cache import CrlCache
+    from mustaple.net.expect_hosts import ExpectHosts
     from mustaple.net.policy_file import policy_named
     from mustaple.net.settings import Settings
     from mustaple.net.targets import Defaults
@@ -78,11 +83,12 @@ def check(
         warn_before=parse_duration(warn_before) if warn_before is not None else None,
         fail_on_warning=fail_on_warning,
         report_only=report_only,
+        http=http,
         every=parse_duration(every) if every is not None else None,
         span=parse_duration(span) if span is not None else None,
         database=database,
     )
-    orders.see_to_it_that_they_agree(summary=summary, at=at, expect=expect)
+    orders.see_to_it_that_they_agree(summary=summary, at=at, expect=expect, expect_hosts=expect_hosts)
     if summary:
         if targets or lists:
             raise InputError("--summary checks no targets; it sums up what is in --database")
@@ -101,10 +107,13 @@ def check(
         crls=tuple(crls or ()),
         crl_cache=CrlCache(),
     )
-    if database is not None:
-        Plan(settings)  # what it raises for settings of no use comes before there is a database
+    if database is not None or expect_hosts is not None:
+        Plan(settings)  # what it raises for settings of no use comes before there is a file
     defaults = Defaults(sni=sni, connect=connect, starttls=starttls, expect=expect)
-    with _read_targets(targets or (), lists or (), defaults) as found:
+    with ExitStack() as opened:
+        found = opened.enter_context(_read_targets(targets or (), lists or (), defaults))
+        if expect_hosts is not None:
+            settings = replace(settings, expect_hosts=opened.enter_context(ExpectHosts(expect_hosts)))
         run = check_once if every is None else check_over_time
         raise typer.Exit(run(found, settings, orders))
 

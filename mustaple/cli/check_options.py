@@ -192,6 +192,24 @@ FailOnWarning = Annotated[
     typer.Option("--fail-on-warning", help="A warning ends in exit 1 too.", rich_help_panel=_DEMAND),
 ]
 
+Http = Annotated[
+    bool,
+    typer.Option(
+        "--http",
+        help="Ask an accepted server for a page too, and remember what its Expect-Staple header says.",
+        rich_help_panel=_DEMAND,
+    ),
+]
+ExpectHostsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--expect-hosts",
+        metavar="FILE",
+        help="The memory of Expect-Staple hosts, for --http and for policies that hold them to their word.",
+        rich_help_panel=_DEMAND,
+    ),
+]
+
 Form = Annotated[
     FormatName | None,
     typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False),

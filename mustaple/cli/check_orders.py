@@ -72,11 +72,14 @@ class Orders:
     warn_before: timedelta | None
     fail_on_warning: bool
     report_only: bool
+    http: bool
     every: timedelta | None
     span: timedelta | None
     database: Path | None
 
-    def see_to_it_that_they_agree(self, *, summary: bool, at: str | None, expect: str | None) -> None:
+    def see_to_it_that_they_agree(
+        self, *, summary: bool, at: str | None, expect: str | None, expect_hosts: Path | None
+    ) -> None:
         """Raises InputError for options that make no sense together."""
         nothing_fails = "says what fails, and --report-only that nothing does"
         over_time = "needs --report-only: over time, refusals are counted and fail nothing"
@@ -94,6 +97,9 @@ class Orders:
             (self.span is not None and self.every is None, "--for needs --every: how often to check meanwhile"),
             (self.every is not None and not self.every, "--every needs a span that is longer than nothing"),
             (self.every is not None and at is not None, "--at asks about one moment, and --every goes through many"),
+            (self.http and expect_hosts is None, "--http needs --expect-hosts, the file to remember hosts in"),
+            (self.http and at is not None, "--at asks about another time, and --http learns what holds now"),
+            (self.http and self.every is not None, "--http learns once; --every goes on without it"),
             (
                 (self.every is not None or summary) and self.reporting.form not in {Format.TEXT, Format.JSON},
                 f"a summary over time is --format text or json, not {self.reporting.form}",
@@ -121,6 +127,7 @@ def check_once(targets: TargetList, settings: Settings, orders: Orders) -> int:
             in_order=not orders.reporting.live,
             retries=orders.retries,
             keep_going=True,
+            http=orders.http,
         )
         # Not before: settings of no use end the run before a word of the report is out.
         _write_all(write, reporter.begin(run))
@@ -196,8 +203,21 @@ def _result(checked: Checked, orders: Orders) -> TargetResult:
     target = checked.target
     expectation = target.expectation if isinstance(target, ListedTarget) and not orders.report_only else None
     return TargetResult.of(
-        str(target), checked.result, checked.seconds, expectation=expectation, warn_before=orders.warn_before
+        str(target),
+        checked.result,
+        checked.seconds,
+        expectation=expectation,
+        warn_before=orders.warn_before,
+        remarks=_remarks(checked),
     )
+
+
+def _remarks(checked: Checked) -> tuple[str, ...]:
+    if checked.header is None:
+        return ()
+    from mustaple.report.check_header import header_text  # it brings an HTTP library, which few runs need
+
+    return (header_text(checked.header),)
 
 
 def _write_all(write: Write, pieces: Iterable[str]) -> None:

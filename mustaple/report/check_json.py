@@ -49,6 +49,7 @@ def result_json(result: TargetResult) -> dict[str, Any]:
             }
             for each in result.warnings
         ],
+        "remarks": list(result.remarks),
         "verdict": None if verdict is None else verdict_json(verdict),
     }
 

@@ -87,7 +87,7 @@ class TargetResult:
     """What became of one target: a verdict, or the problem that kept it from one.
 
     `target` is as the user wrote it, `seconds` how long the check took. `problem` is one sentence; `internal` says
-    that it is a fault of this program, not of the target or the network.
+    that it is a fault of this program, not of the target or the network. `remarks` are lines that weigh nothing.
     """
 
     target: str
@@ -97,6 +97,7 @@ class TargetResult:
     expectation: Expectation | None = None
     warnings: tuple[Dying, ...] = ()
     internal: bool = False
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -107,6 +108,7 @@ class TargetResult:
         *,
         expectation: Expectation | None = None,
         warn_before: timedelta | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> Self:
         """The result of a check that returned a verdict or raised; `warn_before` asks for warnings of what dies soon.
 
@@ -116,7 +118,7 @@ class TargetResult:
             answer = answer.verdict
         if isinstance(answer, ChainVerdict):
             warnings = dying(answer, warn_before) if warn_before is not None else ()
-            return cls(target, answer, None, seconds, expectation, warnings)
+            return cls(target, answer, None, seconds, expectation, warnings, remarks=remarks)
         internal = not isinstance(answer, MustapleError)
         said = f"{type(answer).__name__}: {answer}" if internal else str(answer)
         return cls(target, None, said, seconds, expectation, internal=internal)

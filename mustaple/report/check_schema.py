@@ -117,6 +117,7 @@ class Result(_Shape):
     problem: str | None
     dies_at: AwareDatetime | None
     warnings: list[Dying]
+    remarks: list[str]
     verdict: Verdict | None
 
 

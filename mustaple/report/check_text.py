@@ -78,6 +78,7 @@ class TextReporter:
             lines = [f"    {line}" for line in _why(result)]
         indent = "  " if self._alone else "    "
         lines.extend(f"{indent}warning: {warning_text(each)}" for each in result.warnings)
+        lines.extend(f"{indent}{remark}" for remark in result.remarks)
         expected = expected_text(result)
         if expected is not None:
             lines.append(f"{indent}{expected}")
