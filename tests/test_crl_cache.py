@@ -134,13 +134,15 @@ def test_a_folder_that_goes_away_costs_a_download_and_no_verdict(world: CrlWorld
 def test_many_who_want_one_crl_wait_for_the_first(world: CrlWorld, at: datetime) -> None:
     cache, crl = CrlCache(), opened(world.crl())
     fetched: list[str] = []
-    all_here = threading.Barrier(8)
+    second = {A: threading.Event(), B: threading.Event()}
 
     def want(url: str) -> Crl | None:
-        all_here.wait(30)
         with cache.turn(url):
             if cache.get(url, at) is None:
+                if url in fetched:
+                    second[url].set()
                 fetched.append(url)
+                second[url].wait(0.5)  # as long as a download takes, in which nobody else should begin one
                 cache.put(url, crl)
             return cache.get(url, at)
 

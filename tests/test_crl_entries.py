@@ -69,6 +69,15 @@ def test_every_entry_of_a_serial_number_is_found() -> None:
     assert [each.revocation_time for each in crl.entries_for(5)] == [AT - DAY, AT - 2 * DAY]
 
 
+@pytest.mark.parametrize("before", range(4))
+def test_a_serial_number_within_another_is_not_listed(before: int) -> None:
+    """`02 01 05` is how DER writes 5, and a greater number may hold these bytes close behind its own header."""
+    greater = int.from_bytes(bytes(range(0x41, 0x41 + before)) + b"\x02\x01\x05\x17\x0d", "big")
+    crl = opened([Revoked(greater, AT - DAY), Revoked(7, AT - DAY)])
+    assert crl.entries_for(5) == ()
+    assert len(crl.entries_for(greater)) == 1
+
+
 def test_a_crl_without_entries_lists_nobody() -> None:
     crl = opened([])
     assert crl.entries[0] == crl.entries[1]
@@ -137,6 +146,7 @@ def test_bytes_that_end_too_soon_hold_no_value_and_no_entry() -> None:
     for cut in range(len(whole)):
         assert entries_for(whole[:cut], 0, cut, 5) == ()
     assert entries_for(whole, 1, len(whole), 5) == ()
+    assert entries_for(whole, 0, len(whole) - 1, 5) == ()
     assert entries_for(whole, 0, len(whole), 1 << 2000) == ()
     assert critical_extension(b"\x01\x01\xff", 0, 3) is None
 

@@ -99,5 +99,6 @@ def test_a_crl_for_one_kind_of_certificate_says_nothing_of_the_other(scene: CrlS
 def test_a_crl_of_another_authority_with_the_same_serial_numbers_revokes_nothing(scene: CrlScene, at: datetime) -> None:
     other = scene.crl(Revoked(scene.link.serial_number, at - DAY), signer=scene.rogue)
     assert codes(scene, other)[0] is Status.UNUSABLE
+    assert judge_crl(other, scene.link, at).revocation_time is None
     stranger = Link(scene.link.subject, scene.rogue.certificate)
     assert judge_crl(honest_crl(scene), stranger, at).status is Status.UNUSABLE

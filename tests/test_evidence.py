@@ -23,6 +23,7 @@ from mustaple.net.aclient import acheck
 from mustaple.net.client import check
 from mustaple.net.crl_cache import CrlCache
 from mustaple.net.crl_files import GivenCrl, read_crls
+from mustaple.net.evidence import settle
 from mustaple.net.responder.reply import FunctionAnswers
 from mustaple.net.responder.serving import ResponderServer
 from mustaple.report.verdict_json import verdict_json
@@ -305,10 +306,20 @@ def test_given_crls_count_for_every_certificate_of_the_path() -> None:
     assert not shop.check(policy, crls=[shop.crl()]).accepted
 
 
-def test_a_given_crl_changes_no_refusal(tmp_path: Path) -> None:
+def test_a_given_crl_changes_no_refusal() -> None:
     shop = Shop()
     verdict = shop.check(crls=[shop.crl()], ca=shop.rogue.certificate)
     assert codes(verdict) == ["path-invalid"]
+
+
+def test_a_refusal_is_final() -> None:
+    shop = Shop()
+    with shop.serve(shop.staple()) as server:
+        # The other name is a reason, and yet every certificate has been looked at.
+        verdict = check("localhost", server.port, "hard-fail", ca=shop.root.certificate, server_name="other.test")
+    assert (codes(verdict), len(verdict.certificates)) == (["name-mismatch"], 2)
+    nobody_to_ask: Any = object()
+    assert settle(nobody_to_ask, verdict, preset("hard-fail"), 1.0, crls=[shop.revoking()]) is verdict
 
 
 def test_what_is_given_must_be_a_crl_that_the_policy_takes(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SEQUENCE: Final = 0x30
-_TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
 _TRUE: Final = b"\x01\x01\xff"  # how DER writes it: without these bytes nothing is critical
 _MOST_OID_BYTES: Final = 127
 # reasonCode and invalidityDate: critical or not, they do not change which certificate an entry is about.
@@ -71,8 +70,8 @@ def header(der: bytes, at: int) -> tuple[int, int]:
 def entries_for(der: bytes, begin: int, end: int, serial_number: int) -> tuple[Entry, ...]:
     """The entries with this serial number among the revokedCertificates `der[begin:end]`, which a parser has read.
 
-    An entry is found by its serial number as DER writes it, and is one if what encloses these bytes is: a SEQUENCE
-    that begins there, with a time behind the number. A CA that writes all of that elsewhere into a CRL, inside an
+    An entry is found by its serial number as DER writes it, and is one if a SEQUENCE begins there that the library
+    reads as an entry. A CA that writes all of that elsewhere into a CRL, inside an
     extension of another entry say, is taken at its word: the certificate is revoked.
     """
     content = serial_number.to_bytes(serial_number.bit_length() // 8 + 1, "big", signed=True)
@@ -80,7 +79,7 @@ def entries_for(der: bytes, begin: int, end: int, serial_number: int) -> tuple[E
         return ()  # no parser that read the certificate lets such a number pass
     found = []
     for at in _places(der, bytes([2, len(content)]) + content, begin, end):
-        bounds = _entry_around(der, at, at + 2 + len(content), begin, end)
+        bounds = _entry_around(der, at, begin, end)
         if bounds is not None:
             try:
                 found.append(Entry(der[bounds[0] : bounds[1]]))
@@ -96,17 +95,15 @@ def _places(der: bytes, wanted: bytes, begin: int, end: int) -> Iterator[int]:
         at = der.find(wanted, at + 1, end)
 
 
-def _entry_around(der: bytes, serial: int, behind: int, begin: int, end: int) -> tuple[int, int] | None:
-    """The bounds of the entry whose serial number stands at `serial`; None where no entry begins just before it."""
-    if behind >= end or der[behind] not in _TIMES:
-        return None
+def _entry_around(der: bytes, serial: int, begin: int, end: int) -> tuple[int, int] | None:
+    """The bounds of the SEQUENCE whose first value stands at `serial`; None where none begins just before it."""
     for length_bytes in (1, 2, 3, 4):
         start = serial - 1 - length_bytes
         if start < begin:
             return None
         if der[start] == _SEQUENCE:
             content, stop = header(der, start)
-            if content == serial and behind < stop <= end and (stop == end or der[stop] == _SEQUENCE):
+            if content == serial and stop <= end:
                 return start, stop
     return None
 
