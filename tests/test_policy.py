@@ -24,15 +24,14 @@ from policy_world import (
     settle,
 )
 
+from certtools.chain import Chain
 from certtools.feature import Reading, extension
 from mustaple.core.decide import Situation, decide
 from mustaple.core.policy import PRESETS, Action, Depth, ExpectStaple, MustStaple, NoRevAvail, Policy, preset
-from mustaple.core.verdict import ChainVerdict, Outcome, Source, Status
+from mustaple.core.verdict import ChainVerdict, Judgement, Outcome, Source, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from certtools.chain import Chain
 
 OFFERED = frozenset({5})
 STRICT = preset("strict")
@@ -99,6 +98,25 @@ def test_a_promise_binds_or_is_not_looked_at(world: World) -> None:
     ignoring = decide(tried, replace(preset("must-staple"), must_staple=MustStaple.IGNORE))
     assert ignoring.outcome is Outcome.PENDING
     assert not ignoring.certificates[0].obliged
+
+
+def test_a_broken_promise_says_the_most_telling_thing(world: World) -> None:
+    chain = world.chain([5])
+    leaf = chain.links[0]
+
+    def refused(policy: Policy, *evidence: Judgement) -> list[str]:
+        known = {leaf.fingerprint: evidence, chain.links[1].fingerprint: (world.evidence(chain.links[1], GOOD),)}
+        verdict = decide(Situation(chain, world.at, OFFERED, OFFERED, "TLSv1.3", evidence=known), policy)
+        assert verdict.outcome is Outcome.REFUSED
+        return codes(verdict)
+
+    promises = preset("must-staple")
+    fetched = world.evidence(leaf, REVOKED, Source.OCSP)
+    assert refused(promises, fetched) == ["revoked"], "whatever was owed besides"
+    assert refused(promises, world.evidence(leaf, EXPIRED), fetched)[0] == "revoked"
+    assert refused(promises, world.evidence(leaf, NOBODY)) == ["promise-broken"], "a staple that is missing is none"
+    noting = replace(promises, revoked=Action.NOTE)
+    assert refused(noting, world.evidence(leaf, REVOKED)) == ["revoked"], "and a promise is kept by a good alone"
 
 
 def test_a_leaf_that_is_its_own_anchor(at: datetime) -> None:
@@ -245,6 +263,16 @@ def test_a_short_life_of_a_ca_excuses_nobody(world: World) -> None:
     verdict = decide(situation(world, world.chain(), above=NOBODY), forever)
     assert verdict.certificates[0].outcome is Outcome.ACCEPTED
     assert (verdict.certificates[1].outcome, codes(verdict)) == (Outcome.REFUSED, ["no-staple"])
+
+
+def test_what_stands_above_the_leaf_is_not_excused_though_it_is_no_ca(world: World) -> None:
+    odd = world.with_extensions(world.chain(days=7), NO_REV_AVAIL)
+    chain = Chain((world.chain().leaf, *odd.certificates))
+    evidence = {chain.links[0].fingerprint: (), chain.links[2].fingerprint: (world.evidence(chain.links[2], GOOD),)}
+    excusing = replace(STRICT, no_rev_avail=NoRevAvail.ACCEPT, short_lived=7 * DAY, missing=Action.REFUSE)
+    verdict = decide(Situation(chain, world.at, OFFERED, OFFERED, "TLSv1.3", evidence=evidence), excusing)
+    assert [each.outcome for each in verdict.certificates] == [Outcome.REFUSED, Outcome.REFUSED, Outcome.ACCEPTED]
+    assert decide(situation(world, odd), excusing).accepted, "where it is the leaf it is"
 
 
 def test_an_excuse_stands_for_evidence_that_is_no_good_too(world: World) -> None:
