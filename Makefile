@@ -15,6 +15,7 @@ endif
 
 # Tests run on every core, those of one file together: servers and certificate chains are made once for each file.
 WORKERS  := auto
+SSLYZE   := $(VENV)/peers/sslyze
 PYTEST   := $(IN)/python -m pytest
 CORE     := mustaple/core
 CERTS    := certtools
@@ -52,7 +53,7 @@ types: $(VENV)/.has-check ## mypy, strict
 format: $(VENV)/.has-check ## lay the code out
 	$(IN)/ruff format .
 
-bench: $(VENV)/.has-bench ## the speed table, as ratios measured in this run
+bench: $(VENV)/.has-bench $(SSLYZE)/.made ## the speed table, as ratios measured in this run
 	$(PYTEST) bench -s $(ARGS)
 
 fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuzz ARGS="--seconds 60 --seed 7"
@@ -81,6 +82,12 @@ $(VENV)/.has-check: pyproject.toml constraints.txt | $(IN)/python
 $(VENV)/.has-bench: pyproject.toml constraints.txt | $(IN)/python
 	$(PIP) --editable '.[test,bench]'
 	@touch $@ $(VENV)/.has-test $(VENV)/.has-package
+
+# What is only compared with keeps its own dependencies to itself. Without it the bench skips that row, and says so.
+$(SSLYZE)/.made: bench/sslyze.txt | $(VENV)/.has-bench
+	@$(IN)/python -m venv --clear --without-pip $(SSLYZE)
+	@if $(IN)/python -m pip --disable-pip-version-check --python $(SSLYZE)/bin/python install --quiet --requirement $<; \
+	then touch $@; else rm -rf $(SSLYZE); echo "sslyze cannot be installed here: nothing is compared with it." >&2; fi
 
 # Debian splits venv's pip (ensurepip) from Python: without it the pip of the system fills the environment, if it is there.
 $(IN)/python:

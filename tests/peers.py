@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 REQUIRE = "MUSTAPLE_REQUIRE_PEERS"
 
 JARS: Final = Path("/usr/share/java")  # where Debian puts the jars of its Java libraries
+SSLYZE: Final = Path(sys.prefix) / "peers" / "sslyze" / "bin" / "python"  # an environment of its own: `make bench`
 HEADERS: Final = Path("/usr/include")
 
 
@@ -63,6 +65,7 @@ def ipv6_loopback() -> bool:
 # What is no program on the PATH, by the name that markers use, and how to see that it is there.
 OTHERS: Final[dict[str, Callable[[], object]]] = {
     "libwolfssl": (HEADERS / "wolfssl" / "ssl.h").exists,
+    "sslyze": SSLYZE.exists,
     "bctls.jar": (JARS / "bctls.jar").exists,
     "bcutil.jar": (JARS / "bcutil.jar").exists,
     "bcprov.jar": (JARS / "bcprov.jar").exists,
