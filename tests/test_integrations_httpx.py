@@ -57,9 +57,9 @@ def test_a_hundred_requests_are_one_connection_and_one_judgement(http2: bool, ve
 @pytest.mark.parametrize("http2", [False, True])
 def test_threads_share_a_pool(http2: bool) -> None:
     with serve(staple(), http2=http2) as server, _client() as client, ThreadPoolExecutor(8) as pool:
-        pages = list(pool.map(lambda _: client.get(server.url).text, range(64)))
-    assert pages == ["hello"] * 64
-    assert sum(each.requests for each in server.connections) == 64
+        pages = list(pool.map(lambda _: client.get(server.url).text, range(400)))
+    assert pages == ["hello"] * 400
+    assert sum(each.requests for each in server.connections) == 400
     assert len(server.connections) <= 8
 
 
@@ -239,17 +239,25 @@ def test_where_nothing_was_proved_nothing_expires(policy: str, mutation: str | N
         assert bool(server.connections[0].asked) is (policy != "ignore")
 
 
-def test_a_busy_connection_takes_no_request_more_once_its_staples_have_expired() -> None:
+@pytest.mark.parametrize("http2", [False, True])
+def test_a_connection_that_is_busy_when_its_staples_expire_is_not_used_again(http2: bool) -> None:
     clock = Clock()
-    with serve(staple(NOW + timedelta(minutes=5)), http2=True) as server, _client(clock=clock) as client:
+    with serve(staple(NOW + timedelta(minutes=5)), http2=http2) as server, _client(clock=clock) as client:
         with client.stream("GET", server.url) as busy:
-            client.get(server.url)
-            assert len(server.connections) == 1
             clock.at += timedelta(minutes=6)
-            server.staple = staple(NOW + timedelta(minutes=10))
-            client.get(server.url)
             assert busy.read() == b"hello"
-        assert [each.requests for each in server.connections] == [2, 1]
+        server.staple = staple(NOW + timedelta(minutes=10))
+        client.get(server.url)
+        assert [each.requests for each in server.connections] == [1, 1]
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_blocking_requests_take_turns_on_a_connection(http2: bool) -> None:
+    with serve(staple(), http2=http2) as server, _client() as client:
+        with client.stream("GET", server.url) as first, client.stream("GET", server.url) as second:
+            assert first.read() == second.read() == b"hello"
+        client.get(server.url)
+        assert sorted(each.requests for each in server.connections) == [1, 2]
 
 
 # --- peers that do not answer, and ends

@@ -172,22 +172,34 @@ class Pool(httpcore.ConnectionPool):
 
 
 class _Pooled(httpcore.ConnectionInterface):
-    """A connection as it is, but available only while its staples have not expired.
+    """A connection with one request at a time, and none once its staples have expired.
 
     httpcore asks a stream only over HTTP/1.1 whether it can be used again (`is_readable`), so the connection tells.
+    One at a time, because httpcore 1.0.9 has no lock around the state of an HTTP/2 connection, nor between giving a
+    connection to a request and closing it as expired: threads that share a pool would meet there.
     """
 
     def __init__(self, connection: httpcore.ConnectionInterface) -> None:
         self._connection = connection
         self._stream: httpcore.NetworkStream | None = None
+        self._lock = threading.Lock()
+        self._used = False
+        self._starting = False
+        self._over = False
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        with self._lock:
+            if self._starting or self._over or (self._used and not self._connection.is_idle()):
+                raise httpcore.ConnectionNotAvailable
+            self._starting = self._used = True
         try:
             response = self._connection.handle_request(request)
         except NOT_CONNECTED:
             # A tunnel that did not come to TLS would stay in the pool, neither idle nor closed.
             self._connection.close()
             raise
+        finally:
+            self._starting = False
         self._stream = response.extensions["network_stream"]
         return response
 
@@ -201,15 +213,16 @@ class _Pooled(httpcore.ConnectionInterface):
         return self._connection.can_handle_request(origin)
 
     def is_available(self) -> bool:
-        return self._connection.is_available() and not self._staples_expired()
+        return self.is_idle() and self._connection.is_available() and not self._staples_expired()
 
     def has_expired(self) -> bool:
-        # In this order: httpcore sees the connection idle and then looks whether there is something to read; another
-        # thread may have sent a request in between, and its answer is no sign that the server has gone.
-        return (self._connection.has_expired() or self._staples_expired()) and self._connection.is_idle()
+        with self._lock:  # no request can begin while httpcore looks whether there is something to read
+            if not self._starting and self._connection.is_idle():
+                self._over = self._over or self._connection.has_expired() or self._staples_expired()
+            return self._over
 
     def is_idle(self) -> bool:
-        return self._connection.is_idle()
+        return not self._starting and self._connection.is_idle()
 
     def is_closed(self) -> bool:
         return self._connection.is_closed()

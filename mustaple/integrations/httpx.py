@@ -126,14 +126,15 @@ class StapledTransport(_Transport, httpx.BaseTransport):
         response.extensions["verdict"].headline
 
     `policy` is a `Policy` or the name of one. `strict` needs servers with TLS 1.3, since OpenSSL cannot ask for every
-    certificate's staple in TLS 1.2. `ca` is what to trust: a file, a directory, a certificate, or several; None is the
-    system's store. `certificate` and `key` are PEM files with the client's own. `http2` None offers HTTP/2 where the
-    package h2 is installed. `limits`, `retries` and `local_address` are those of `httpx.HTTPTransport`; timeouts are
-    the client's, `connect` for the TCP connection and again for the handshake. `fetch_timeout` bounds, in seconds, what
-    the policy has fetched for one connection; `crls` and `crl_cache` are as in `mustaple.connect`. `on_verdict` gets
-    the host and verdict of each connection, accepted or refused. `clock` gives the time (aware UTC) at which staples
-    are judged; a connection whose staples have expired is not used for another request. `expect_hosts` remembers hosts
-    by their Expect-Staple header, which a policy may enforce, and `expect_reports` reports those that break their word.
+    certificate's staple in TLS 1.2. Threads may share it: a connection has one request at a time, over HTTP/2 too. `ca`
+    is what to trust: a file, a directory, a certificate, or several; None is the system's store. `certificate` and
+    `key` are PEM files with the client's own. `http2` None offers HTTP/2 where the package h2 is installed. `limits`,
+    `retries` and `local_address` are those of `httpx.HTTPTransport`; timeouts are the client's, `connect` for the TCP
+    connection and again for the handshake. `fetch_timeout` bounds, in seconds, what the policy has fetched for one
+    connection; `crls` and `crl_cache` are as in `mustaple.connect`. `on_verdict` gets the host and verdict of each
+    connection, accepted or refused. `clock` gives the time (aware UTC) at which staples are judged; a connection whose
+    staples have expired is not used for another request. `expect_hosts` remembers hosts by their Expect-Staple header,
+    which a policy may enforce, and `expect_reports` reports those that break their word.
 
     `proxy` belongs here: given to `httpx.Client` it would be asked through a transport of httpx's own, which judges
     nothing, and proxies of the environment are not heeded. A proxy's own certificate is httpx's to verify. Plain
@@ -180,7 +181,7 @@ class StapledTransport(_Transport, httpx.BaseTransport):
 
 
 class AsyncStapledTransport(_Transport, httpx.AsyncBaseTransport):
-    """The same as `StapledTransport` for `httpx.AsyncClient`, under asyncio and trio."""
+    """The same as `StapledTransport` for `httpx.AsyncClient`, under asyncio and trio; HTTP/2 connections are shared."""
 
     _network = (httpcore_async.Pool, httpcore_async.Backend)
 
