@@ -66,6 +66,7 @@ def ipv6_loopback() -> bool:
 OTHERS: Final[dict[str, Callable[[], object]]] = {
     "libwolfssl": (HEADERS / "wolfssl" / "ssl.h").exists,
     "sslyze": SSLYZE.exists,
+    "postgresql": lambda: list(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "bctls.jar": (JARS / "bctls.jar").exists,
     "bcutil.jar": (JARS / "bcutil.jar").exists,
     "bcprov.jar": (JARS / "bcprov.jar").exists,
