@@ -156,12 +156,14 @@ def load_certificates(data: bytes, password: bytes | None = None) -> list[x509.C
     if b"-----BEGIN" in data:
         try:
             certificates = x509.load_pem_x509_certificates(data)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, x509.InvalidVersion) as error:
             why = _first_line(error) if b"CERTIFICATE-----" in data else "it holds something else"
             raise ChainError(f"There is no readable PEM certificate here: {why}.") from error
         return certificates
     try:
         return [x509.load_der_x509_certificate(data)]
+    except x509.InvalidVersion as error:
+        raise ChainError(f"This certificate cannot be read: {_first_line(error)}.") from error
     except (ValueError, TypeError):
         return load_pkcs12(data, password)[1]
 

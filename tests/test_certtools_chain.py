@@ -200,6 +200,21 @@ def test_what_is_no_certificate_is_refused(data: bytes, why: str) -> None:
         load_certificates(data)
 
 
+def test_a_certificate_of_a_version_that_there_is_not_is_refused(root: Authority) -> None:
+    version = bytes.fromhex("a0030201")
+    for encoding in (Encoding.DER, Encoding.PEM):
+        der = root.certificate.public_bytes(Encoding.DER).replace(version + b"\2", version + b"\5", 1)
+        data = der if encoding is Encoding.DER else _armored(der)
+        with pytest.raises(ChainError, match="5 is not a valid X509 version"):
+            load_certificates(data)
+
+
+def _armored(der: bytes) -> bytes:
+    from asn1crypto import pem
+
+    return bytes(pem.armor("CERTIFICATE", der))
+
+
 def test_a_file_of_something_else_in_pem_is_refused(leaf: Issued) -> None:
     with pytest.raises(ChainError, match="it holds something else"):
         load_certificates(leaf.key_pem())

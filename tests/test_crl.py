@@ -392,6 +392,19 @@ def test_a_crl_cut_anywhere_is_a_reason(world: CrlWorld) -> None:
         assert world.judge(whole[:cut]).status is Status.UNUSABLE
 
 
+def test_a_crl_with_any_bit_changed_is_never_good(world: CrlWorld) -> None:
+    honest = world.crl(Revoked(5, world.at - DAY))
+    whole = bytearray(honest)
+    assert world.judge(bytes(whole)).status is Status.GOOD
+    # How many bits of the BIT STRING's last byte are unused is part neither of the signature nor of what is signed.
+    unused = len(honest) - len(x509.load_der_x509_crl(honest).signature) - 1
+    for place in set(range(len(whole))) - {unused}:
+        for bit in (1, 0x20, 0x80):
+            whole[place] ^= bit
+            assert world.judge(bytes(whole)).status is Status.UNUSABLE
+            whole[place] ^= bit
+
+
 def test_extensions_that_cannot_be_read_are_refused(world: CrlWorld) -> None:
     twice = world.crl(extensions=[(scope(only_contains_user_certs=True), True)])
     broken = twice.replace(b"\x55\x1d\x1c", b"\x55\x1d\x14")  # two cRLNumbers

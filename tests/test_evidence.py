@@ -326,7 +326,13 @@ def test_what_is_given_must_be_a_crl_that_the_policy_takes(tmp_path: Path) -> No
     shop = Shop()
     missing, garbage = tmp_path / "missing.crl", tmp_path / "garbage.crl"
     garbage.write_bytes(b"-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n")
-    for given, said in ((missing, "missing.crl"), (garbage, "garbage.crl is not a CRL"), (b"", "empty")):
+    cut = b"-----BEGIN X509 CRL-----\nAAAA"
+    for given, said in (
+        (cut, "it is PEM"),
+        (missing, "missing.crl"),
+        (garbage, "garbage.crl is not a CRL"),
+        (b"", "empty"),
+    ):
         with pytest.raises(InputError, match=said):
             check("localhost", 9, "hard-fail", crls=[given])
     with pytest.raises(InputError, match="takes no CRL"):

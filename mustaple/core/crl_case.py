@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MAX_CRL_BYTES: Final = 64 * 1024 * 1024
 # All but the entries: names, times, extensions and a signature take some hundred bytes, with ML-DSA 5,000.
 MAX_FRAME_BYTES: Final = 64 * 1024
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, KeyError),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 _TIMES: Final = frozenset({0x17, 0x18})
 
 
@@ -128,7 +132,7 @@ def open_crl(data: bytes) -> Crl | Reason:
         return Reason(Code.CRL_OVERSIZED, f"{len(data):,} bytes, where {MAX_CRL_BYTES:,} is the most that is read")
     try:
         crl = Crl(data, x509.load_der_x509_crl(data))
-    except (ValueError, TypeError, KeyError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         return _why_unreadable(data, error)
     if crl.frame_bytes > MAX_FRAME_BYTES:
         said = f"{crl.frame_bytes:,} bytes besides its entries, where {MAX_FRAME_BYTES:,} are the most that is read"
