@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from mustaple.net.tls_session import LINGER, MAX_REQUEST, ConnectionRecord, Ende
 from mustaple.net.tlslite_ng import TLSAbruptCloseError, TLSLocalAlert, TLSRemoteAlert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mustaple.core.offer import Staples
     from mustaple.net.tlslite_ng import Credentials, HandshakeSettings
@@ -101,29 +101,15 @@ class Session:
         expect_staple: str | None = None,
     ) -> None:
         """Handshake, request, page. Raises nothing: what went wrong is in the record."""
-        record = self._record
-        try:
+        with faults_noted(self._record, self._timeout):
             try:
                 self._tls.handshake(chosen)
             finally:
-                self._note()
-            record.protocol = self._tls.protocol
-            record.ended = Ended.COMPLETED
+                note_offer(self._tls, self._record)
+            self._record.protocol = self._tls.protocol
+            self._record.ended = Ended.COMPLETED
             self._deadline.restart()  # the request has a time of its own
             self._answer(page, expect_staple)
-        except TLSRemoteAlert as alert:
-            record.alert = alert.description
-            record.ended = Ended.REFUSED if record.protocol is None else record.ended
-        except TLSLocalAlert as alert:
-            record.error = f"{alert}".partition("\n")[0]
-        except TLSAbruptCloseError:
-            if record.protocol is None:
-                record.error = "the client closed the connection within the handshake"
-        except TimeoutError:
-            record.ended = Ended.TIMED_OUT if record.protocol is None else record.ended
-            record.error = f"nothing came for {self._timeout:g} s"
-        except Exception as error:  # noqa: BLE001 - tlslite-ng lets all kinds out over hostile bytes, and the server serves on
-            record.error = f"{type(error).__name__}: {error}"
 
     def linger(self) -> None:
         """Wait a little for the client to close its side, so that our last bytes reach it.
@@ -147,17 +133,6 @@ class Session:
             self._record.error = f"no staple, because its source failed: {error}"
             return ()
 
-    def _note(self) -> None:
-        """What the ClientHello asked for and what it got, also where the handshake failed after it."""
-        tls, record = self._tls, self._record
-        record.server_name = tls.server_name
-        record.offered = tls.offer.extensions
-        record.asked_for_status = bool(record.offered)
-        if any(staple is not None for staple in tls.sent):
-            record.sent = tls.sent
-            record.stapled = tls.sent[0] or None
-            record.carrier = CARRIERS[tls.answer.status.status_type] if tls.answer is not None else "entries"
-
     def _answer(self, page: Callable[[ChainConnectionRecord], bytes], expect_staple: str | None) -> None:
         record = self._record
         request = b""
@@ -170,3 +145,34 @@ class Session:
         self._tls.write(http_response(request, page(record), expect_staple))
         record.ended = Ended.SERVED
         self._tls.close()
+
+
+@contextmanager
+def faults_noted(record: ChainConnectionRecord, timeout: float) -> Iterator[None]:
+    """Within this context nothing is raised that a connection can meet: what goes wrong is in the record."""
+    try:
+        yield
+    except TLSRemoteAlert as alert:
+        record.alert = alert.description
+        record.ended = Ended.REFUSED if record.protocol is None else record.ended
+    except TLSLocalAlert as alert:
+        record.error = f"{alert}".partition("\n")[0]
+    except TLSAbruptCloseError:
+        if record.protocol is None:
+            record.error = "the client closed the connection within the handshake"
+    except TimeoutError:
+        record.ended = Ended.TIMED_OUT if record.protocol is None else record.ended
+        record.error = f"nothing came for {timeout:g} s"
+    except Exception as error:  # noqa: BLE001 - tlslite-ng lets all kinds out over hostile bytes, and the server serves on
+        record.error = f"{type(error).__name__}: {error}"
+
+
+def note_offer(tls: ServerEnd, record: ChainConnectionRecord) -> None:
+    """What the ClientHello asked for and what it got, also where the handshake failed after it."""
+    record.server_name = tls.server_name
+    record.offered = tls.offer.extensions
+    record.asked_for_status = bool(record.offered)
+    if any(staple is not None for staple in tls.sent):
+        record.sent = tls.sent
+        record.stapled = tls.sent[0] or None
+        record.carrier = CARRIERS[tls.answer.status.status_type] if tls.answer is not None else "entries"

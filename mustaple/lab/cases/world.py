@@ -27,6 +27,7 @@ SEED: Final = "mustaple"
 AT: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NAME: Final = "corpus.mustaple.test"
 DAY: Final = timedelta(days=1)
+NONCE: Final = bytes(range(32))
 _LIFE: Final = 90 * DAY
 
 
@@ -34,7 +35,8 @@ class World:
     """Everything that cases share, and how they make more of it.
 
     `seed` and `at` (aware UTC, to the second) decide every byte. `name` is the server's, as the client asks for it, and
-    `url` where the certificates say that the CA's responder and its CRLs are.
+    `url` where the certificates say that the CA's responder and its CRLs are. `nonce`, of 32 bytes unless it is set,
+    is what the client's own OCSP requests carry where a case is about that.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class World:
         self.at = at
         self.name = name
         self.url = url
+        self.nonce = NONCE
 
     @contextmanager
     def drawing(self, what: str) -> Iterator[None]:

@@ -177,6 +177,8 @@ class AppRunner:
 def _uvicorn_server(app: Callable[..., Any], started: threading.Event, most_connections: int | None) -> Any:
     import uvicorn
 
+    from mustaple.net.responder.aborting import AbortableProtocol
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
@@ -184,6 +186,7 @@ def _uvicorn_server(app: Callable[..., Any], started: threading.Event, most_conn
 
     config = uvicorn.Config(
         app,
+        http=AbortableProtocol,
         lifespan="on",
         ws="none",
         log_config=None,

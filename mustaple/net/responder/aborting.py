@@ -1,0 +1,39 @@
+"""What ASGI leaves out and a responder in trouble does: cut the connection in the middle of a request, by a reset."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio
+
+    # The other that AutoHTTPProtocol may be has the same methods.
+    from uvicorn.protocols.http.h11_impl import H11Protocol as AutoHTTPProtocol
+else:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_TRANSPORT: Final = "mustaple.transport"
+_RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)  # linger, for no time: closing then resets
+
+
+class AbortableProtocol(AutoHTTPProtocol):
+    """uvicorn's HTTP protocol, which lets the application reach its connection by `abort`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client is there: what is in the state of its connection stands in the scope of each of its requests."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, _TRANSPORT: transport}
+
+
+def abort(scope: dict[str, Any]) -> None:
+    """Reset the connection that this HTTP request came by; nothing more is sent, and the application may just return.
+
+    Raises KeyError where the server does not run on `AbortableProtocol`.
+    """
+    transport = scope["state"][_TRANSPORT]
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_ONCE)
+    transport.abort()
