@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
+from socket import create_connection
 from ssl import create_default_context
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,41 @@ def test_every_name_is_a_case_and_no_other_is(stapling_server: MakesServers) -> 
     assert all(case_named(name).name in {name, "good"} for name in names)
     with pytest.raises(InputError, match="no case 'revokd'; there are revoked"):
         stapling_server("revokd")
+
+
+@pytest.mark.parametrize(
+    ("case", "policy", "code"),
+    [
+        ("control/all-well", "strict", None),
+        ("freshness/expired", "must-staple", "expired"),
+        ("status/revoked", "must-staple", "revoked"),
+    ],
+)
+def test_every_case_of_the_corpus_is_there_by_its_id(
+    stapling_server: MakesServers, strict_client: StrictClient, case: str, policy: str, code: str | None
+) -> None:
+    server = stapling_server(case)
+    verdict = strict_client.check(server.host, server.port, policy)
+    assert [reason.code.value for reason in verdict.all_reasons][:1] == ([code] if code else [])
+    assert server.next_record().alert == (113 if code else None)
+    assert len(server.records) == 1
+    with create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+        trusting = create_default_context(cafile=server.ca_file)
+        trusting.wrap_socket(sock, server_hostname=server.host).close()
+
+
+def test_a_case_about_the_anchor_brings_its_own(stapling_server: MakesServers) -> None:
+    from mustaple.lab.cases import cases
+    from mustaple.lab.cases.world import World
+
+    world = World()
+    own = next(case for case in cases() if case.make(world).trusted != world.root.certificate)
+    plain, server = stapling_server("control/all-well"), stapling_server(own.id)
+    assert server.ca_file.read_bytes() != plain.ca_file.read_bytes()
+    with pytest.raises(InputError, match="brings its own names"):
+        stapling_server(own.id, names=("site.test",))
+    with pytest.raises(InputError, match="freshness/"):
+        stapling_server("freshness/expird")
 
 
 def test_several_servers_serve_at_once_and_any_client_reads_their_pages(stapling_server: MakesServers) -> None:

@@ -21,13 +21,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mustaple.lab.stand import CaseServer, MustStapleAuthority, StrictClient, ToldResponder
+    from mustaple.lab.stand import CorpusServer, MustStapleAuthority, NamedServer, StrictClient, ToldResponder
 
 
 class MakesServers(Protocol):
     """What `stapling_server` is."""
 
-    def __call__(self, case: str = "good", *, names: tuple[str, ...] = (), **how: Any) -> CaseServer:
+    def __call__(self, case: str = "good", *, names: tuple[str, ...] = (), **how: Any) -> NamedServer | CorpusServer:
         """A running server in this situation."""
 
 
@@ -58,15 +58,18 @@ def stapling_server(
     """Makes TLS servers by case: `good`, `no-staple`, `revoked`, `expired`, `unknown`, `bad-signature` and many more.
 
     `stapling_server("revoked").url` answers HTTP until the test ends. `names` are those in its certificate, localhost
-    by default; `minimum` and `maximum` are "1.2" or "1.3". A case that there is not is an InputError.
+    by default; `minimum` and `maximum` are "1.2" or "1.3". Every case of the corpus is there by its id, as
+    `freshness/expired` (`mustaple cases list`). A case that there is not is an InputError.
     """
-    from mustaple.lab.stand import CaseServer, case_named
+    from mustaple.lab.stand import serve_case
 
     responder = request.getfixturevalue("ocsp_responder") if "ocsp_responder" in request.fixturenames else None
     with ExitStack() as running:
 
-        def make(case: str = "good", *, names: tuple[str, ...] = (), **how: Any) -> CaseServer:
-            return running.enter_context(CaseServer(must_staple_authority, case_named(case), names, responder, **how))
+        def make(case: str = "good", *, names: tuple[str, ...] = (), **how: Any) -> NamedServer | CorpusServer:
+            server = serve_case(case, must_staple_authority, names, responder, **how)
+            running.enter_context(server)
+            return server
 
         yield make
 

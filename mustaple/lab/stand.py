@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from certtools.authority import MUST_STAPLE, Authority
 from certtools.chain import to_pem
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from certtools.authority import Issued
     from certtools.chain import Link
     from mustaple.core.verdict import ChainVerdict
+    from mustaple.lab.cases import Case as CorpusCase
+    from mustaple.lab.live import Visit
     from mustaple.net.client import Connection
     from mustaple.net.responder.question import Question
 
@@ -39,20 +41,43 @@ _NAMED: Final = {
 
 
 def case_names() -> tuple[str, ...]:
-    """Every name that `case_named` knows, sorted."""
+    """Every name that `case_named` knows beside the ids of the corpus, sorted."""
     return tuple(sorted(_NAMED))
 
 
-def case_named(name: str) -> Case:
-    """The situation of this name: `good`, one of `mustaple compare`, or a way for the leaf's staple to be wrong.
+def case_named(name: str) -> Case | CorpusCase:
+    """The situation of this name.
 
-    Raises InputError, which names the nearest, where there is none.
+    It is `good`, one of `mustaple compare`, a way for the leaf's staple to be wrong, or a case of the corpus by its id,
+    as `freshness/expired`. Raises InputError, which names the nearest, where there is none.
     """
+    if "/" in name:
+        from mustaple.lab.cases import find
+
+        return find(name)
     try:
         return _NAMED[name]
     except KeyError:
         near = difflib.get_close_matches(name, _NAMED, n=3) or ("good", "no-staple", "revoked", "expired")
-        raise InputError(f"There is no case {name!r}; there are {', '.join(near)} and others.") from None
+        raise InputError(
+            f"There is no case {name!r}; there are {', '.join(near)} and others, see `mustaple cases list`."
+        ) from None
+
+
+def serve_case(
+    name: str,
+    authority: MustStapleAuthority,
+    names: Sequence[str] = (),
+    responder: ToldResponder | None = None,
+    **how: Any,
+) -> NamedServer | CorpusServer:
+    """A server in the situation of this name, not started yet; see `case_named`, and the servers for what they take."""
+    case = case_named(name)
+    if isinstance(case, Case):
+        return NamedServer(authority, case, names, responder, **how)
+    if names or how:
+        raise InputError(f"{name} brings its own names and TLS versions.")
+    return CorpusServer(authority, case)
 
 
 class MustStapleAuthority:
@@ -65,7 +90,7 @@ class MustStapleAuthority:
         self.ca = self.root.intermediate("mustaple test CA")
         self.ca_file = folder / "root.pem"
         self.ca_file.write_bytes(to_pem((self.root.certificate,)))
-        self._rogue = Authority.root("somebody else", not_before=begin, not_after=end)
+        self.rogue = Authority.root("somebody else", not_before=begin, not_after=end)
         self._other = self.ca.leaf(["other.test"])
         self._other_ca = self.root.intermediate("another test CA")
 
@@ -84,7 +109,7 @@ class MustStapleAuthority:
     def _made(self, name: str | None, link: Link, issuer: Authority, other: Link) -> bytes | None:
         if name is None:
             return None
-        scene = Scene(link=link, issuer=issuer, other=other, rogue=self._rogue, at=datetime.now(UTC))
+        scene = Scene(link=link, issuer=issuer, other=other, rogue=self.rogue, at=datetime.now(UTC))
         return scene.response() if name == "good" else MUTATIONS[name](scene)
 
 
@@ -107,7 +132,7 @@ class ToldResponder(ResponderServer):
         return (self._authority.response(told[1], told[0]) if told is not None else None) or UNAUTHORIZED
 
 
-class CaseServer(ChainStaplingServer):
+class NamedServer(ChainStaplingServer):
     """A stapling server in the situation `case`, with a certificate of its own, `issued`; trust `ca_file`.
 
     `url`, `host` and `port` say where it listens; `next_record()` waits for the next connection that ended and says
@@ -131,6 +156,44 @@ class CaseServer(ChainStaplingServer):
             responder.tell(self.issued, case.answer)
         staples = (authority.response(case.staple, self.issued), authority.ca_response(case.ca_staple))
         super().__init__(self.issued.chain[:-1], self.issued.key, staples, **how)
+
+
+class CorpusServer:
+    """A server in the situation of a case of the corpus, with a responder of its own behind it; trust `ca_file`.
+
+    `url`, `host` (localhost), `port`, `records` and `next_record()` are as those of a `NamedServer`.
+    """
+
+    def __init__(self, authority: MustStapleAuthority, case: CorpusCase) -> None:
+        from mustaple.lab.live import CaseServer
+        from mustaple.lab.live.ground import Ground
+
+        self.case = case
+        self.ca_file = authority.ca_file
+        ground = Ground(datetime.now(UTC), authority.root, authority.rogue)
+        self._server = CaseServer([case], a_port_each=True, ground=ground)
+        self.host, self.port = self._server.own_address(case)
+        self.url = f"https://{self.host}:{self.port}/"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        trusted = self._server.trusted(self.case, self.host)
+        if trusted != self._server.root:  # a few cases are about the anchor itself
+            self.ca_file = self.ca_file.with_name(f"{self.case.id.replace('/', '-')}.pem")
+            self.ca_file.write_bytes(to_pem((trusted,)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    @property
+    def records(self) -> Sequence[Visit]:
+        """What the server saw of each connection that has ended, the last 5000."""
+        return self._server.records
+
+    def next_record(self, timeout: float = 30.0) -> Visit:
+        """The next connection that ended, waiting for it. Raises NetworkError after `timeout` seconds."""
+        return self._server.next_record(timeout)
 
 
 class StrictClient:
