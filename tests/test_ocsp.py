@@ -30,7 +30,7 @@ from certtools.forge.signing import sign_bytes
 from mustaple.core import ocsp_rules
 from mustaple.core.ocsp import judge
 from mustaple.core.ocsp_case import MAX_RESPONSE_BYTES
-from mustaple.core.policy import NoNextUpdate, Rules, UncheckedDelegate, WeakSignature
+from mustaple.core.policy import MAX_SKEW, NoNextUpdate, Rules, UncheckedDelegate, WeakSignature
 from mustaple.core.verdict import Code, Judgement, Source, Status
 
 if TYPE_CHECKING:
@@ -172,7 +172,10 @@ def test_revocation_does_not_grow_old_unless_it_is_a_hold(bench: Bench) -> None:
     assert revoked.reasons[0].code is Code.REVOKED
     held = {"status": CertificateStatus.REVOKED, "reason": x509.ReasonFlags.certificate_hold}
     assert bench.judge(bench.one(**held)).status is Status.REVOKED
-    assert bench.judge(bench.one(**held, **stale)).status is Status.UNUSABLE
+    just = {"this_update": bench.at - 3 * DAY, "next_update": bench.at - MAX_SKEW}
+    assert bench.judge(bench.one(**held, **just)).status is Status.REVOKED
+    just["next_update"] -= timedelta(seconds=1)
+    assert bench.judge(bench.one(**held, **just)).status is Status.UNUSABLE
 
 
 def test_revoked_by_a_stranger_is_not_revoked(bench: Bench) -> None:

@@ -84,10 +84,20 @@ def test_one_value_refuses_what_the_other_lets_pass(
 ) -> None:
     tried = situation(world, world.chain(), leaf, above)
     refused = decide(tried, replace(STRICT, **{axis: closed}))
-    accepted = decide(tried, replace(STRICT, **{axis: opened}))
+    # What is unusable says even less than "unknown", so who refuses that refuses this.
+    others = {"unknown": Action.NOTE} if axis == "unusable" else {}
+    assert decide(tried, replace(STRICT, **others)).outcome is Outcome.REFUSED
+    accepted = decide(tried, replace(STRICT, **others, **{axis: opened}))
     assert (refused.outcome, codes(refused)) == (Outcome.REFUSED, [why])
     assert accepted.accepted
     assert notes(accepted) == ([] if axis == "depth" else [why])
+
+
+def test_who_refuses_the_unknown_refuses_the_unusable(world: World) -> None:
+    tried = situation(world, world.chain(), EXPIRED, GOOD)
+    noting = replace(STRICT, unusable=Action.NOTE)
+    assert codes(decide(tried, noting)) == ["expired"]
+    assert decide(tried, replace(noting, unknown=Action.NOTE)).accepted
 
 
 def test_a_promise_binds_or_is_not_looked_at(world: World) -> None:

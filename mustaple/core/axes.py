@@ -41,7 +41,10 @@ AXES: Final[Mapping[str, About]] = MappingProxyType(
             {"leaf": "the server's own alone", "every": "every one below the trust anchor"},
         ),
         "missing": About("What if there is no evidence, in any source?", _ACTION),
-        "unusable": About("What if there is none but what is expired, malformed or another's?", _ACTION),
+        "unusable": About(
+            "What if there is none but what is expired, malformed or another's? (Refused where the unknown is.)",
+            _ACTION,
+        ),
         "unknown": About("What if the responder does not know the certificate?", _ACTION),
         "revoked": About("What if authentic evidence says that it is revoked?", _ACTION),
         "nothing_to_check": About("What if the leaf itself is the trust anchor?", _ACTION),

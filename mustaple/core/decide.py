@@ -218,8 +218,8 @@ def _excuses(link: Link, policy: Policy) -> tuple[Reason, ...]:
 def _refuses(status: Status, policy: Policy) -> bool:
     if status is Status.UNKNOWN:
         return policy.unknown is Action.REFUSE
-    if status is Status.UNUSABLE:
-        return policy.unusable is Action.REFUSE
+    if status is Status.UNUSABLE:  # which says even less than "unknown"
+        return policy.unusable is Action.REFUSE or policy.unknown is Action.REFUSE
     return policy.missing is Action.REFUSE
 
 

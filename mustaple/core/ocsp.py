@@ -8,7 +8,7 @@ from cryptography.x509 import ocsp
 
 from mustaple.core.ocsp_case import Case, open_case
 from mustaple.core.ocsp_rules import excusable, faults_at, notes
-from mustaple.core.policy import Rules
+from mustaple.core.policy import MAX_SKEW, Rules
 from mustaple.core.verdict import Code, Judgement, Reason, Source, Status, Warrant, by_rank
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def judge(
     """What this OCSP response proves about `link.subject` at the time `at` (RFC 6960 §3.2).
 
     `response` is DER; `at` is aware UTC; `nonce` is what the request carried, if it did (bytes). GOOD means
-    that every check passed. An authentic REVOKED stands even past its nextUpdate, unless it is a
-    certificateHold: revocation does not grow old. Whatever else fails is UNUSABLE, with every reason.
+    that every check passed. An authentic REVOKED stands even past its nextUpdate, since
+    revocation does not grow old; a certificateHold, which may be lifted, only for MAX_SKEW. Whatever else fails is
+    UNUSABLE, with every reason.
     Malformed input is a reason, never an exception. Raises TypeError for an `at` without a time zone.
     """
     return judge_case(open_case(response, link, rules, nonce), link, at, source=source, origin=origin)
@@ -57,10 +58,10 @@ def judge_case(case: Case | Reason, link: Link, at: datetime, *, source: Source,
         raise TypeError("Pass `at` as an aware datetime in UTC.")
     if isinstance(case, Reason):
         return Judgement(Status.UNUSABLE, source, origin, link.fingerprint, (case,))
-    return _conclude(case, faults_at(case, at), source, origin)
+    return _conclude(case, at, faults_at(case, at), source, origin)
 
 
-def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) -> Judgement:
+def _conclude(case: Case, at: datetime, reasons: list[Reason], source: Source, origin: str) -> Judgement:
     link = case.link
     single = case.single
     if single is None:
@@ -70,7 +71,7 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
     if status is Status.REVOKED:
         revocation_time = single.revocation_time_utc
         revocation_reason = single.revocation_reason.value if single.revocation_reason is not None else None
-    if status is Status.REVOKED and _revocation_stands(case, reasons, revocation_reason):
+    if status is Status.REVOKED and _revocation_stands(case, at, reasons, revocation_reason):
         said = f"revoked {revocation_time:%Y-%m-%d %H:%M:%S} UTC"
         reasons.append(Reason(Code.REVOKED, said + (f", {revocation_reason}" if revocation_reason else "")))
     elif reasons:
@@ -99,13 +100,15 @@ def _conclude(case: Case, reasons: list[Reason], source: Source, origin: str) ->
     )
 
 
-def _revocation_stands(case: Case, reasons: Iterable[Reason], revocation_reason: str | None) -> bool:
-    """Whether an answer that says revoked is authentic; only its age may be wrong, and not for a hold.
+def _revocation_stands(case: Case, at: datetime, reasons: Iterable[Reason], revocation_reason: str | None) -> bool:
+    """Whether an answer that says revoked is authentic; only its age may be wrong, and that of a hold by MAX_SKEW.
 
     What some policy would excuse does not count: who doubts an answer that says good need not doubt a warning, and a
     stricter policy must not let pass what a looser one refuses.
     """
     codes = {reason.code for reason in reasons}
     if codes:
-        codes -= excusable(case)
-    return not codes or (codes <= _AGE_ALONE and revocation_reason != "certificateHold")
+        codes -= excusable(case, at)
+    if codes <= _AGE_ALONE and revocation_reason == "certificateHold":
+        return case.next_update is None or at <= case.next_update + MAX_SKEW
+    return codes <= _AGE_ALONE

@@ -311,14 +311,14 @@ def faults_at(case: Case, at: datetime) -> list[Reason]:
     return case.faults + [reason for reason in found if reason is not None]
 
 
-def excusable(case: Case) -> frozenset[Code]:
-    """The codes of those faults of this case that some policy's rules would excuse, times apart."""
-    if strength(case.response) is not Strength.SHA1 or _key_too_short(case):
-        return _EXCUSABLE
-    return _EXCUSABLE | {Code.WEAK_SIGNATURE}
-
-
-_EXCUSABLE: Final = frozenset({Code.DELEGATE_UNCHECKED, Code.NO_NEXT_UPDATE})
+def excusable(case: Case, at: datetime) -> set[Code]:
+    """The codes of those faults at this time (aware UTC) that some policy's rules would excuse, age apart."""
+    codes = {Code.DELEGATE_UNCHECKED, Code.NO_NEXT_UPDATE}
+    if strength(case.response) is Strength.SHA1 and not _key_too_short(case):
+        codes.add(Code.WEAK_SIGNATURE)
+    if case.delegate is not None and at < case.delegate.not_valid_before_utc:
+        codes.add(Code.DELEGATE_EXPIRED)  # not yet begun: a greater skew would let it
+    return codes
 
 
 def notes(case: Case) -> tuple[Reason, ...]:

@@ -87,6 +87,11 @@ class NoNextUpdate(Axis):
     REFUSE = "refuse"
 
 
+# No clock that is kept at all is further off. A hold stands for so long past its nextUpdate, whatever skew is allowed,
+# so that a policy with less of it does not let pass what one with more refuses.
+MAX_SKEW: Final = timedelta(hours=2)
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How one piece of evidence is judged, whatever the policy then makes of it.
@@ -94,6 +99,8 @@ class Rules:
     `skew` is how far the responder's clock may be off, in both directions. `max_age` is how long after thisUpdate
     an answer may serve, whatever its nextUpdate says. `trusted_responders` are certificates whose signature the
     operator accepts for every issuer (RFC 6960 §4.2.2.2, "local configuration").
+
+    Raises ValueError for a skew above MAX_SKEW.
     """
 
     skew: timedelta = timedelta(seconds=60)
@@ -102,6 +109,10 @@ class Rules:
     unchecked_delegate: UncheckedDelegate = UncheckedDelegate.REFUSE
     no_next_update: NoNextUpdate = NoNextUpdate.REFUSE
     trusted_responders: tuple[x509.Certificate, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.skew > MAX_SKEW:
+            raise ValueError(f"A skew of {self.skew} is more than {MAX_SKEW}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from certtools.feature import Reading
 from mustaple.core.axes import AXES
 from mustaple.core.errors import InputError
 from mustaple.core.policy import (
+    MAX_SKEW,
     PRESETS,
     Action,
     Depth,
@@ -48,6 +49,7 @@ def _span(value: object) -> timedelta:
 _Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": f"^{_SPAN.pattern}$"})
 ]
+_Skew = Annotated[_Span, Field(le=MAX_SKEW)]
 _Line = Annotated[str, Field(max_length=_TEXT)]
 
 
@@ -86,7 +88,7 @@ class PolicyFile(BaseModel):
     short_lived: _Span = _axis("short_lived")
     sources: list[Source] = _axis("sources", most=16)
     reading: Reading = _axis("reading")
-    skew: _Span = _axis("skew")
+    skew: _Skew = _axis("skew")
     max_age: _Span = _axis("max_age")
     weak_signature: WeakSignature = _axis("weak_signature")
     unchecked_delegate: UncheckedDelegate = _axis("unchecked_delegate")
@@ -135,6 +137,10 @@ def _allowed(key: str, depth: int) -> str:
     if key in _TEXTS:
         return _TEXTS[key]
     values = ", ".join(AXES[key].values)
+    if key == "skew":
+        return (
+            f"a span of time of at most {MAX_SKEW // timedelta(hours=1)}h, a whole number and s, m, h or d, as in 90s"
+        )
     if key == "sources" and depth == 1:
         return f"a list of {values}"
     return f"one of {values}" if values else "a span of time, a whole number and s, m, h or d, as in 10d"
