@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 from clear_servers import AsyncServer, Dialogue, clear_server
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -52,8 +53,11 @@ def _serve(issued: Issued, staple: bytes | None, **more: Any) -> StaplingServer:
 # --- accepted, refused
 
 
+@pytest.mark.parametrize("loop_factory", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_a_good_server_is_talked_to(leaf: Issued, staple: bytes, options: dict[str, Any], version: str) -> None:
+def test_a_good_server_is_talked_to(
+    leaf: Issued, staple: bytes, options: dict[str, Any], version: str, loop_factory: Any
+) -> None:
     async def talk(port: int) -> bytes:
         async with await mustaple.aconnect("localhost", port, "must-staple", **options) as connection:
             assert connection.verdict.accepted
@@ -66,9 +70,16 @@ def test_a_good_server_is_talked_to(leaf: Issued, staple: bytes, options: dict[s
         await connection.close()
         return page
 
-    with _serve(leaf, staple, minimum=version, maximum=version) as server:
-        assert asyncio.run(talk(server.port)).startswith(b"HTTP/1")
+    with (
+        _serve(leaf, staple, minimum=version, maximum=version) as server,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+    ):
+        assert runner.run(talk(server.port)).startswith(b"HTTP/1")
         record = server.next_record()
+        assert runner.run(acheck("localhost", server.port, "must-staple", **options)).accepted
+        server.next_record()
+        with pytest.raises(NetworkError, match="refused"):
+            runner.run(acheck("127.0.0.1", 1, **options))
     assert (record.alert, record.application_data, record.server_name) == (None, REQUEST, "localhost")
 
 
