@@ -52,7 +52,9 @@ class CaseServer:
 
     On `port` the name that a client asks for (SNI) chooses the case: `host_of(case)`; `localhost` in it, or no name,
     meets an honest server, and any other name the alert unrecognized_name. With `a_port_each` every case also has a
-    port of its own, on which its certificate is for `localhost`. Situations are made when the first client asks, and
+    port of its own, on which its certificate is for `localhost`; with `first_port` these are that port and those that
+    follow, in the order of `cases`. Where `max_connections` are open, the client that has been silent longest makes
+    room for the next; who has spoken stays. Situations are made when the first client asks, and
     anew as time passes, so a case stays what it is however long the server runs. TLS 1.2 and 1.3 are tlslite-ng's, for
     tests and probes.
 
@@ -71,6 +73,7 @@ class CaseServer:
         port: int = 0,
         expose: bool = False,
         a_port_each: bool = False,
+        first_port: int | None = None,
         answer: Callable[[HTTPRequest | None, Visit], bytes] = page,
         on_event: Callable[[Visit], None] | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
@@ -92,6 +95,7 @@ class CaseServer:
         self._ground = ground if ground is not None else Ground(clock())
         self._ended: queue.SimpleQueue[Visit] = queue.SimpleQueue()
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._silent: dict[asyncio.Task[None], Visit] = {}  # those that have not said whom they want, oldest first
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
@@ -99,8 +103,9 @@ class CaseServer:
         with contextlib.ExitStack() as stack:
             self._listener = stack.enter_context(listen(host, port, expose=expose))
             self._own: dict[int, tuple[Case, socket.socket]] = {}
-            for case in self.cases if a_port_each else ():
-                own = stack.enter_context(listen(host, 0, expose=expose))
+            for place, case in enumerate(self.cases if a_port_each or first_port is not None else ()):
+                number = first_port + place if first_port else 0
+                own = stack.enter_context(listen(host, number, expose=expose))
                 self._own[own.getsockname()[1]] = (case, own)
             # Clients fetch from where they are served, so the responder is as reachable as the server.
             authority = stack.enter_context(listen(host, 0, expose=expose))
@@ -131,6 +136,11 @@ class CaseServer:
         if case.id not in self._ports:
             raise InputError(f"{case.id} has no port of its own here")
         return LOCALHOST, self._ports[case.id]
+
+    @property
+    def has_own_ports(self) -> bool:
+        """Whether every case has a port of its own."""
+        return bool(self._ports)
 
     def url_of(self, case: Case) -> str:
         """The case's page on the common port."""
@@ -197,20 +207,35 @@ class CaseServer:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer, own = writer.get_extra_info("peername") or ("?", 0), writer.get_extra_info("sockname")
         visit = Visit(f"{peer[0]}:{peer[1]}", port=own[1] if own else self.port)
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most and not self._make_room():
             visit.ended = Ended.TURNED_AWAY
             writer.transport.abort()
             self._tell(visit)
             return
         task = asyncio.ensure_future(self._attend(reader, writer, visit))
         self._open[task] = writer
+        self._silent[task] = visit
         task.add_done_callback(self._leave)
 
+    def _make_room(self) -> bool:
+        """Send the client away that has been silent longest; False where everybody has spoken."""
+        for task, visit in self._silent.items():
+            visit.ended = Ended.TURNED_AWAY
+            del self._silent[task]
+            task.cancel()
+            return True
+        return False
+
     def _leave(self, task: asyncio.Task[None]) -> None:
+        self._silent.pop(task, None)
         self._open.pop(task).transport.abort()
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, visit: Visit) -> None:
+        task = asyncio.current_task()
+
         async def choose(name: str | None) -> Served | None:
+            if task is not None:
+                self._silent.pop(task, None)
             return await self._choose(name, visit)
 
         connection = Connection(reader, writer, visit, choose=choose, answer=self._answer, timeout=self._timeout)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 else:
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+SILENCE: Final = 10.0  # seconds in which a client has to make its first request
 _TRANSPORT: Final = "mustaple.transport"
 _RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)  # linger, for no time: closing then resets
 
@@ -24,7 +25,18 @@ class AbortableProtocol(AutoHTTPProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client is there: what is in the state of its connection stands in the scope of each of its requests."""
         super().connection_made(transport)
+        self._silence = self.loop.call_later(SILENCE, self._end_silence)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._silence.cancel()
+        super().connection_lost(exc)
+
+    def _end_silence(self) -> None:
+        """uvicorn itself waits for a first request as long as the client likes."""
+        if not self.cycle and not self.transport.is_closing():
+            self.transport.abort()
 
 
 def abort(scope: dict[str, Any]) -> None:
