@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "check",
     "collect",
     "compare",
+    "playground",
     "cases",
     "policy",
 )
