@@ -49,3 +49,8 @@ def abort(scope: dict[str, Any]) -> None:
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_ONCE)
     transport.abort()
+
+
+def hang_up(scope: dict[str, Any]) -> None:
+    """Close the connection that this HTTP request came by once what was sent so far is out. Raises as `abort`."""
+    scope["state"][_TRANSPORT].close()

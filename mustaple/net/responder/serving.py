@@ -36,7 +36,8 @@ class ResponderServer:
 
     `answers` is where the answers come from, or any function from a `Question` to the bytes to send. `base_path`
     is the path of the OCSP URL. The socket is bound here, so `url` is known at once, and served from `start()` on.
-    `on_end` is called in the server's thread when it has stopped, for whatever reason.
+    `on_end` is called in the server's thread when it has stopped, for whatever reason. `around` makes an application
+    around this one, of it and its base path, to be served in its place. `most_connections` is for `AppRunner`.
 
     Raises InputError for an address that cannot be listened on.
     """
@@ -51,16 +52,19 @@ class ResponderServer:
         base_path: str = "/",
         log: RequestLog | None = None,
         on_end: Callable[[], None] | None = None,
+        around: Callable[[ResponderApp, str], Any] | None = None,
+        most_connections: int | None = None,
     ) -> None:
         if callable(answers):
             answers = FunctionAnswers(answers)
         self.app = ResponderApp(answers, base_path=base_path, log=log)
+        outer = self.app if around is None else around(self.app, base_path)
         self.log = self.app.log
         self._listener = listen(host, port, expose=expose)
         self.host, self.port = self._listener.getsockname()[:2]
         self.root = url_of(self._listener, "http")
         self.url = self.root + base_path
-        self._runner = AppRunner(self.app, self._listener, on_end)
+        self._runner = AppRunner(outer, self._listener, on_end, most_connections=most_connections)
         self._closing = contextlib.ExitStack()
 
     @classmethod
