@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mustaple.core.policy import PRESETS
 from mustaple.report.clauses import clause_url
 from mustaple.report.playground_facts import NEEDS_ANCHOR, NEEDS_WORDS, clause_words, expectation_words
-from mustaple.report.playground_trust import trust_html
+from mustaple.report.playground_trust import prose_html, trust_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from mustaple.report.cases_corpus import Expectation, Family
     from mustaple.report.playground_facts import PlaygroundFacts, ServedCase
 
-_CODE: Final = re.compile("`([^`]+)`")
 _EXAMPLE: Final = "freshness/expired"
 
 
 @cache
 def asset(name: str) -> str:
     """The text of one of the files that the pages hold: `playground.css` or `playground.js`."""
-    return (files("mustaple.report") / "web" / name).read_text(encoding="utf-8")
+    return (files("mustaple.report") / "web" / name).readprose_html(encoding="utf-8")
 
 
 @cache
@@ -101,7 +99,7 @@ that a connection failed, and not why: refused here means that it did not load.<
 
 def _family(family: Family, facts: PlaygroundFacts) -> Iterator[str]:
     name = escape(family.name)
-    yield f'<section class="family" id="{name}">\n<h2>{name}</h2>\n<p class="aside">{_text(family.about)}</p>\n'
+    yield f'<section class="family" id="{name}">\n<h2>{name}</h2>\n<p class="aside">{prose_html(family.about)}</p>\n'
     heads = "".join(f'<th scope="col">{escape(preset)}</th>' for preset in PRESETS)
     yield f'<table>\n<thead><tr><th scope="col">case</th><th scope="col">your browser</th>{heads}</tr></thead>\n'
     yield "<tbody>\n"
@@ -115,7 +113,7 @@ def _row(case: ServedCase) -> Iterator[str]:
     listed = case.listed
     yield f'<tr id="{escape(case.host.partition(".")[0])}" data-case="{escape(listed.id)}">\n<th scope="row">'
     yield f'<a href="{escape(case.url)}">{escape(listed.id.partition("/")[2])}</a> '
-    yield f'<span class="importance">{escape(listed.importance)}</span>\n<p>{_text(listed.description)}</p>\n'
+    yield f'<span class="importance">{escape(listed.importance)}</span>\n<p>{prose_html(listed.description)}</p>\n'
     yield from _aside(case)
     yield '</th>\n<td class="browser" data-is="your browser">not tried</td>'
     for preset, expected in listed.expected.items():
@@ -161,7 +159,7 @@ def _case(facts: PlaygroundFacts, case: ServedCase, met: str) -> Iterator[str]:
     listed = case.listed
     yield from _top(f"{listed.id}: mustaple playground")
     yield f'<header>\n<p><a href="{escape(facts.page_url)}">mustaple playground</a></p>\n<h1>{escape(listed.id)}</h1>\n'
-    yield f"<p>{_text(listed.description)}</p>\n"
+    yield f"<p>{prose_html(listed.description)}</p>\n"
     yield from _aside(case)
     yield "</header>\n<main>\n"
     yield f'<p class="loaded">Your client loaded it. {escape(met)}</p>\n'
@@ -186,8 +184,3 @@ def _top(title: str) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
     yield f"<title>{escape(title)}</title>\n<style>{asset('playground.css')}</style>\n</head>\n<body>\n"
-
-
-def _text(words: str) -> str:
-    """Prose of ours, in which names stand between backquotes."""
-    return _CODE.sub(r"<code>\1</code>", escape(" ".join(words.split())))

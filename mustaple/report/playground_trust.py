@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,17 +24,18 @@ class Way(NamedTuple):
     undo: str = ""
 
 
+_CODE: Final = re.compile("`([^`]+)`")
 FETCH: Final = "curl -o root.pem {page}root.pem"
 
 WAYS: Final = (
     Way(
         "curl",
-        "Nothing is installed: the root is named for one command. --cert-status asks for a staple and insists on it.",
+        "Nothing is installed: the root is named for one command. `--cert-status` asks for a staple and insists on it.",
         "curl --cacert root.pem {case}\ncurl --cacert root.pem --cert-status {case}",
     ),
     Way(
         "openssl",
-        "s_client shows the staple and does not judge it.",
+        "`s_client` shows the staple and does not judge it.",
         "openssl s_client -connect localhost:{port} -servername {host} -CAfile root.pem -status",
     ),
     Way(
@@ -52,7 +54,7 @@ WAYS: Final = (
     Way(
         "Chromium and others on NSS",
         "On Linux they read the NSS database of the home folder, so give it another home: your own browser keeps its "
-        "trust as it is. In Debian and Ubuntu certutil is in libnss3-tools.",
+        "trust as it is. In Debian and Ubuntu `certutil` is in libnss3-tools.",
         "mkdir -p home/.pki/nssdb && certutil -N -d sql:home/.pki/nssdb --empty-password\n"
         "certutil -A -d sql:home/.pki/nssdb -n mustaple-playground -t C,, -i root.pem\n"
         "HOME=$PWD/home chromium {page}",
@@ -61,20 +63,20 @@ WAYS: Final = (
     Way(
         "Java",
         "A trust store for one program. Where Java does not find names below localhost, start the playground with "
-        "--ports: then every case is at localhost as well, on a port of its own.",
+        "`--ports`: then every case is at localhost as well, on a port of its own.",
         "keytool -importcert -noprompt -alias mustaple -file root.pem -keystore trust.p12 -storepass changeit\n"
         "java -Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit …",
         "rm trust.p12",
     ),
     Way(
         "Python",
-        "The same argument suits httpx (verify=context) and aiohttp (ssl=context).",
+        "The same argument suits httpx (`verify=context`) and aiohttp (`ssl=context`).",
         'context = ssl.create_default_context(cafile="root.pem")',
     ),
     Way(
         "The whole system",
-        "The last resort, since everything on the machine then trusts it. Debian and Ubuntu; on macOS "
-        "security add-trusted-cert, on Windows certutil -user -addstore Root.",
+        "The last resort, since everything on the machine then trusts it. Debian and Ubuntu; on macOS it is "
+        "`security add-trusted-cert`, on Windows `certutil -user -addstore Root`.",
         "sudo cp root.pem /usr/local/share/ca-certificates/mustaple-playground.crt\nsudo update-ca-certificates",
         "sudo rm /usr/local/share/ca-certificates/mustaple-playground.crt\nsudo update-ca-certificates --fresh",
     ),
@@ -98,7 +100,7 @@ def trust_html(facts: PlaygroundFacts, example: str, host: str) -> Iterator[str]
     yield f'<p class="aside">SHA-256 <code>{" ".join(pairs)}</code></p>\n'
     yield _commands("Or by a command", FETCH.format(**fill))
     for way in WAYS:
-        yield f"<h3>{escape(way.client)}</h3>\n<p>{escape(way.words)}</p>\n"
+        yield f"<h3>{escape(way.client)}</h3>\n<p>{prose_html(way.words)}</p>\n"
         yield _commands(f"Commands for {way.client}", way.commands.format(**fill))
         if way.undo:
             yield "<p>To undo it:</p>\n" + _commands(f"Undo it for {way.client}", way.undo)
@@ -106,4 +108,9 @@ def trust_html(facts: PlaygroundFacts, example: str, host: str) -> Iterator[str]
 
 
 def _commands(label: str, text: str) -> str:
-    return f'<pre tabindex="0" role="region" aria-label="{escape(label)}">{escape(text)}</pre>\n'
+    return f'<pre aria-label="{escape(label)}">{escape(text)}</pre>\n'
+
+
+def prose_html(words: str) -> str:
+    """Prose of ours, in which code stands between backquotes."""
+    return _CODE.sub(r"<code>\1</code>", escape(" ".join(words.split())))

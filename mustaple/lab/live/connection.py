@@ -130,6 +130,7 @@ class Connection:
             self._writer.write(bytes(self._memory.outbox))
             self._memory.outbox.clear()
             await self._writer.drain()
+            await asyncio.sleep(0)  # the others' turn: to encrypt a long page takes a while
 
     async def _receive(self) -> None:
         data = await self._reader.read(_CHUNK)

@@ -105,7 +105,7 @@ class CaseServer:
             self._own: dict[int, tuple[Case, socket.socket]] = {}
             for place, case in enumerate(self.cases if a_port_each or first_port is not None else ()):
                 number = first_port + place if first_port else 0
-                own = stack.enter_context(listen(host, number, expose=expose))
+                own = stack.enter_context(listen(host, number, expose=expose, option="--ports"))
                 self._own[own.getsockname()[1]] = (case, own)
             # Clients fetch from where they are served, so the responder is as reachable as the server.
             authority = stack.enter_context(listen(host, 0, expose=expose))

@@ -55,7 +55,7 @@ class Playground:
         # Each TLS listener is held twice; half of the room is the plain page's.
         room = room_for_connections(2 * (len(cases) if first_port is not None else 0))
         with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(listen(host, page_port, expose=expose))
+            listener = stack.enter_context(listen(host, page_port, expose=expose, option="--page-port"))
             self.page_port: int = listener.getsockname()[1]
             self.page_url = f"http://localhost:{self.page_port}/"
             self.server = CaseServer(
