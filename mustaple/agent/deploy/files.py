@@ -1,0 +1,104 @@
+"""The plain-file deployer: chain, key and staples in one folder that changes all at once, then a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
+
+from certtools.ca_dir.files import PRIVATE, PUBLIC
+from mustaple.agent.deploy.contract import Command, DeployError, Deployment, Seconds
+from mustaple.agent.deploy.running import run
+from mustaple.agent.deploy.versions import VersionedFolder
+from mustaple.net.server_files import ServerFormat, server_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mustaple.agent.deploy.contract import Site
+
+CHAIN_FILE: Final = "chain.pem"
+KEY_FILE: Final = "key.pem"
+_FORMATS: Final = dict.fromkeys((ServerFormat.NGINX, ServerFormat.HAPROXY, ServerFormat.RFC6961), CHAIN_FILE)
+
+
+class FilesDeployment(Deployment):
+    """A folder for one chain: chain.pem, key.pem if a key is named, and the staples of every certificate."""
+
+    kind: Literal["files"]
+    directory: Path = Field(description="The folder, made as a symbolic link; {name} stands for the chain's name.")
+    after: Command | None = Field(None, description="A command to run after each change, as a list; no shell.")
+    timeout: Seconds = Field(30.0, description="Seconds that the command may take.")
+
+    def deployer(self, name: str) -> FilesDeployer:
+        """The deployer of this table."""
+        return FilesDeployer(Path(str(self.directory).replace("{name}", name)), self.after, self.timeout)
+
+
+def site_files(site: Site, staples: Sequence[bytes | None]) -> dict[str, tuple[bytes, int]]:
+    """All files for a server: `chain.pem`, `key.pem`, and staples under the names that servers know them by.
+
+    `leaf.der` for nginx, lighttpd and hitch, `chain.pem.ocsp` for HAProxy, `staple-0.der`, `staple-1.der` … for those
+    that take one for each certificate, `ocsp_multi.bin` for RFC 6961. A staple that is None has no file. Raises OSError
+    where the key cannot be read.
+    """
+    files: dict[str, tuple[bytes, int]] = {CHAIN_FILE: (site.pem, PUBLIC)}
+    if site.key is not None:
+        files[KEY_FILE] = (site.key.read_bytes(), PRIVATE)
+    named = server_files(_FORMATS, staples) | {f"staple-{place}.der": each for place, each in enumerate(staples)}
+    return files | {name: (data, PUBLIC) for name, data in named.items() if data is not None}
+
+
+class FilesDeployer:
+    """Writes `site_files` into a versioned folder, and then runs `after`."""
+
+    def __init__(self, directory: Path, after: Sequence[str] | None = None, timeout: float = 30.0) -> None:
+        self._folder = VersionedFolder(directory)
+        self._after = after
+        self._timeout = timeout
+        self._before: tuple[Path | None] | None = None
+
+    def __str__(self) -> str:
+        return f"files {self._folder.path}"
+
+    def deploy(self, site: Site, staples: Sequence[bytes | None]) -> None:
+        """Put chain and staples in place in one step."""
+        self._replace(site, staples)
+
+    def withdraw(self, site: Site) -> None:
+        """Leave the chain, and no staple."""
+        self._replace(site, [None] * len(site.chain.links))
+
+    def rollback(self, site: Site) -> None:
+        """Go back to the version before the last."""
+        if self._before is None:
+            return
+        try:
+            self._folder.point_to(*self._before)
+        except OSError as error:
+            raise DeployError(f"{self._folder.path}: {error.strerror or error}") from error
+        self._before = None
+        self._run(site)
+
+    def _replace(self, site: Site, staples: Sequence[bytes | None]) -> None:
+        try:
+            files = site_files(site, staples)
+            if self._is_there(files):
+                return
+            before = self._folder.current
+            self._folder.replace(files)
+        except OSError as error:
+            raise DeployError(f"{error.filename or self._folder.path}: {error.strerror or error}") from error
+        self._before = (before,)
+        self._run(site)
+
+    def _is_there(self, files: dict[str, tuple[bytes, int]]) -> bool:
+        return self._folder.names() == tuple(sorted(files)) and all(
+            self._folder.read(name) == data for name, (data, _) in files.items()
+        )
+
+    def _run(self, site: Site) -> None:
+        if self._after is not None:
+            variables = {"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._folder.path)}
+            run(self._after, self._timeout, variables)
