@@ -31,6 +31,7 @@ __all__ = [
     "read_certificates",
     "read_chain",
     "read_file",
+    "write_public",
 ]
 
 EXIT_ACCEPTED: Final = 0
@@ -67,6 +68,19 @@ def read_file(path: Path, what: str, *, allow_empty: bool = False, most: int = M
     if not data and not allow_empty:
         raise InputError(f"the {what} {path} is empty")
     return data
+
+
+def write_public(path: Path, data: bytes, what: str) -> None:
+    """Write a file that everybody may read, whole or not at all; `what` says in the error what it should have been.
+
+    Raises InputError where it cannot be written.
+    """
+    from certtools.ca_dir.files import PUBLIC, write_atomic
+
+    try:
+        write_atomic(path, data, PUBLIC)
+    except OSError as error:
+        raise InputError(f"cannot write the {what} {path}: {error.strerror or error}") from error
 
 
 def read_certificates(path: Path, what: str = "certificates") -> list[Certificate]:

@@ -63,7 +63,7 @@ def responder(
         typer.Option(
             "--misbehave",
             metavar="NAME[=VALUE][@WHEN]",
-            help="Do this wrong; of several the first that holds. WHEN: after=N, first=N, every=N, 10s..20s, serial=HEX",
+            help="Do this wrong; of several the first that holds. WHEN: after=N, first=N, every=N, 9s..20s, serial=HEX",
         ),
     ] = None,
     control: Annotated[

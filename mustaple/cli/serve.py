@@ -35,7 +35,9 @@ class Version(enum.StrEnum):
 
 @app.command()
 def serve(
-    directory: Annotated[Path, typer.Argument(help="The folder that `mustaple issue` made: chain.pem and key.pem.")],
+    directory: Annotated[
+        Path | None, typer.Argument(help="The folder that `mustaple issue` made: chain.pem and key.pem.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8443,
     staple: Annotated[
         str,
@@ -52,26 +54,50 @@ def serve(
         str | None,
         typer.Option("--expect-staple", metavar="VALUE", help="Send this Expect-Staple header, as 'max-age=86400'."),
     ] = None,
+    case: Annotated[
+        str | None,
+        typer.Option(
+            "--case", metavar="ID", help="Serve this case of the corpus, from no directory (`mustaple cases`)."
+        ),
+    ] = None,
+    ca_out: Annotated[
+        Path | None, typer.Option("--ca-out", help="With --case: write the root that clients have to trust here.")
+    ] = None,
+    i_know: Annotated[
+        bool, typer.Option("--i-know", help="Serve a case at an address that other machines can reach.")
+    ] = False,
 ) -> None:
     """Serve a small page over TLS with a staple for the leaf, or for every certificate, until SIGINT or SIGTERM.
 
     A staple is fetched anew at half of its life, and at once on SIGHUP. What is stapled is said on stderr, and so
     is every client that ends the handshake. With `--staple chain` the TLS is tlslite-ng's, for tests and probes:
-    ocsp_multi in TLS 1.2 (RFC 6961), and in TLS 1.3 a staple with each certificate.
+    ocsp_multi in TLS 1.2 (RFC 6961), and in TLS 1.3 a staple with each certificate. So is it with `--case`, which
+    has a root, a server's certificate and a responder of its own, all new at each start.
 
     Example: mustaple serve d --staple chain --tls 1.2
+
+    Example: mustaple serve --case freshness/expired --ca-out root.pem
     """
     import sys
     from contextlib import ExitStack
 
     from mustaple.cli.common import complain, read_chain
     from mustaple.cli.running import taking_orders
+    from mustaple.core.errors import InputError
     from mustaple.net.tls_session import Ended
 
     def seen(record: ConnectionRecord) -> None:
         if record.ended in {Ended.REFUSED, Ended.FAILED}:
             complain(str(record))
 
+    if case is not None:
+        _refuse_beside_case(directory=directory, expose=expose, tls=tls, expect_staple=expect_staple, staple=staple)
+        from mustaple.cli.serve_case import serve_case
+
+        serve_case(case, host, port, ca_out=ca_out, i_know=i_know)
+        return
+    if directory is None or ca_out is not None or i_know:
+        raise InputError("--ca-out and --i-know are for --case" if directory else "name a directory, or a --case")
     with ExitStack() as stack:
         orders = stack.enter_context(taking_orders())
         chain = read_chain(directory / "chain.pem", "certificate chain")
@@ -101,6 +127,16 @@ def serve(
         typer.echo(f"TLS at {server.url} (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
         orders.wait(keeper.refresh if keeper is not None else None)
+
+
+def _refuse_beside_case(*, staple: str, **said: object) -> None:
+    """A case brings its own certificates, staples and versions."""
+    from mustaple.core.errors import InputError
+
+    for name, value in {**said, "staple": staple != "leaf"}.items():
+        if value:
+            what = "a directory" if name == "directory" else f"--{name.replace('_', '-')}"
+            raise InputError(f"a case brings everything with it, so --case takes no {what.removeprefix('a ')}")
 
 
 def _server(

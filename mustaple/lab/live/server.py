@@ -50,13 +50,13 @@ class CaseServer:
         with CaseServer() as server:
             connect_to(*server.address(find("freshness/expired")), trusting=server.ca_pem)
 
-    On `port` the name that a client asks for (SNI) chooses the case: `host_of(case)`; `localhost` in it, or no name,
-    meets an honest server, and any other name the alert unrecognized_name. With `a_port_each` every case also has a
-    port of its own, on which its certificate is for `localhost`; with `first_port` these are that port and those that
-    follow, in the order of `cases`. Where `max_connections` are open, the client that has been silent longest makes
-    room for the next; who has spoken stays. Situations are made when the first client asks, and
-    anew as time passes, so a case stays what it is however long the server runs. TLS 1.2 and 1.3 are tlslite-ng's, for
-    tests and probes.
+    On `port` the name that a client asks for (SNI) chooses the case: `host_of(case)`; `localhost`, or no name, meets
+    the case `nameless`, an honest server unless given, and any other name the alert unrecognized_name. With
+    `a_port_each` every case also has a port of its own, on which its certificate is for `localhost`; with `first_port`
+    these are that port and those that follow, in the order of `cases`. Where `max_connections` are open, the client
+    that has been silent longest makes room for the next; who has spoken stays. Situations are made when the first
+    client asks, and anew as time passes, so a case stays what it is however long the server runs. TLS 1.2 and 1.3 are
+    tlslite-ng's, for tests and probes.
 
     `answer` makes the whole HTTP response for a request (None: what came was none) and the visit so far; it runs in
     the server's thread. `on_event` gets each visit when it has ended. `ground` is what everything is issued under.
@@ -74,6 +74,7 @@ class CaseServer:
         expose: bool = False,
         a_port_each: bool = False,
         first_port: int | None = None,
+        nameless: Case | None = None,
         answer: Callable[[HTTPRequest | None, Visit], bytes] = page,
         on_event: Callable[[Visit], None] | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
@@ -88,6 +89,7 @@ class CaseServer:
         if len(self._by_host) < len(self.cases):
             raise InputError("two of these cases have the same host name")
         self._honest = find(HONEST)
+        self._nameless = nameless
         self._answer = answer
         self._on_event = on_event
         self._timeout = handshake_timeout
@@ -255,7 +257,7 @@ class CaseServer:
         elif case is not None:
             visit.case, asked = case, name or LOCALHOST
         elif name in {None, LOCALHOST}:
-            asked = LOCALHOST
+            visit.case, asked = self._nameless, LOCALHOST
         else:
             return None
         return await asyncio.wrap_future(self._stock.order(visit.case or self._honest, asked))
