@@ -1,0 +1,108 @@
+"""The trade-off as a picture: for how long a thief is believed, against how often the honest are refused; SVG."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from mustaple.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mustaple.report.simulation import Row, Simulation
+
+# Told apart by shape and by their names beside them; the colours (Okabe and Ito) only help.
+_LOOKS: Final = {
+    "ignore": ("X", "#000000"),
+    "soft-fail": ("v", "#E69F00"),
+    "must-staple": ("o", "#0072B2"),
+    "hard-fail": ("s", "#009E73"),
+    "strict": ("D", "#CC79A7"),
+    "crl": ("P", "#D55E00"),
+    "pushed-filter": ("*", "#56B4E9"),
+    "short-lived": ("^", "#7F7F7F"),
+}
+_TICKS: Final = {
+    60: "1 min",
+    600: "10 min",
+    3600: "1 h",
+    21_600: "6 h",
+    86_400: "1 d",
+    604_800: "7 d",
+    5_184_000: "60 d",
+}
+
+
+def simulation_svg(simulation: Simulation) -> str:
+    """The picture as SVG, the same for the same simulation, to the byte.
+
+    One line for each client and refresh: along it all evidence lives shorter, from the marker with its name on. Whoever
+    refused nobody lies on the floor. Raises InputError where matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("pictures take matplotlib: pip install 'mustaple[study]'") from None
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "mustaple",
+        "svg.fonttype": "path",
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+    }
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(9, 6), layout="constrained")
+        axes = figure.subplots()
+        floor = _floor(simulation)
+        for row in simulation.rows:
+            _draw(axes, simulation, row, floor)
+        _dress(axes, simulation, floor)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "mustaple simulate"})
+    return text.getvalue()
+
+
+def _floor(simulation: Simulation) -> float:
+    """Where those lie who refused nobody: well below the rarest refusal that was seen."""
+    rows = [*simulation.rows, *(row for point in simulation.curve for row in point.rows)]
+    return min((row.refused.value for row in rows if row.refused.value), default=1e-6) / 4
+
+
+def _draw(axes: Any, simulation: Simulation, row: Row, floor: float) -> None:
+    marker, colour = _LOOKS[row.client]
+    along = [next(each for each in point.rows if each.name == row.name) for point in simulation.curve]
+    line = {"color": colour, "linestyle": ":" if row.refresh == "naive" else "-", "linewidth": 1.2, "zorder": 2}
+    axes.plot([each.exposure.value for each in along], [max(each.refused.value, floor) for each in along], **line)
+    hollow = {"markerfacecolor": "white"} if row.refresh == "naive" else {}
+    for each in along:
+        axes.plot(
+            [each.exposure.value],
+            [max(each.refused.value, floor)],
+            marker,
+            color=colour,
+            markersize=4,
+            zorder=3,
+            **hollow,
+        )
+    at = (row.exposure.value, max(row.refused.value, floor))
+    axes.plot(*([each] for each in at), marker, color=colour, markersize=9, zorder=4, label=row.name, **hollow)
+
+
+def _dress(axes: Any, simulation: Simulation, floor: float) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(list(_TICKS), list(_TICKS.values()))
+    axes.minorticks_off()
+    axes.axhspan(floor / 2, floor * 2, color="#000000", alpha=0.06, linewidth=0, zorder=0)
+    axes.annotate(
+        "refused nobody", (1.0, floor), (-4, 0), ("axes fraction", "data"), "offset points", va="center", ha="right"
+    )
+    axes.set_ylim(bottom=floor / 2)
+    axes.grid(visible=True, color="#000000", alpha=0.12)
+    axes.set_xlabel("exposed: how long the thief of a revoked leaf's key is believed")
+    axes.set_ylabel("refused wrongly: share of connections")
+    axes.set_title(
+        f"Exposure against false outage: {simulation.connections:,} connections, seed {simulation.seed}\n"
+        "large: as the parameters say; along each line to the left all evidence lives shorter",
+        fontsize=10,
+    )
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
