@@ -30,7 +30,9 @@ COMMANDS: Final = (
     "compare",
     "playground",
     "cases",
+    "grade",
     "policy",
+    "simulate",
 )
 
 

@@ -21,6 +21,7 @@ Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Importance = Literal["must", "should", "curious"]
 Wanted = Literal["accept", "refuse"]
+Kind = Literal["lets-in", "shuts-out", "stricter", "fault"]
 
 
 class Outcome(enum.StrEnum):
@@ -40,9 +41,10 @@ class _Shape(BaseModel):
 class GradedCase(_Shape):
     """One case, what the client did with it, and what the policy it is measured against should do.
 
-    `code` is the reason of the expected refusal, or of a note. `detail` is what was seen, in words; for a skipped case
-    it says why it could not be judged. `protocol` is null where no handshake was completed; `offered` are the
-    extensions with which the ClientHello asked for a status (5, 17); `alert` is the client's.
+    `code` is the reason of the expected refusal, or of a note; `by_policy` is what each preset should do. `detail` is
+    what was seen, in words; for a skipped case it says why it could not be judged. `protocol` is null where no
+    handshake was completed; `offered` are the extensions with which the ClientHello asked for a status (5, 17);
+    `alert` is the client's.
     """
 
     id: CaseId
@@ -53,6 +55,7 @@ class GradedCase(_Shape):
     outcome: Outcome
     expected: Wanted
     code: Code | None
+    by_policy: dict[Preset, Wanted]
     detail: str
     protocol: Protocol | None
     offered: list[int]
@@ -70,6 +73,15 @@ class GradedCase(_Shape):
         return self.judged and self.outcome.value != self.expected
 
     @property
+    def kind(self) -> Kind:
+        """In which way it deviates, if it does."""
+        if self.outcome in {Outcome.CRASH, Outcome.HANG}:
+            return "fault"
+        if self.outcome is Outcome.ACCEPT:
+            return "lets-in"
+        return "stricter" if "refuse" in self.by_policy.values() else "shuts-out"
+
+    @property
     def clause(self) -> str:
         """The id of the clause that it is about before all others; of a case without one, where its reason rests."""
         if self.clauses:
@@ -80,11 +92,14 @@ class GradedCase(_Shape):
 class Deviation(_Shape):
     """A case in which the client differs from the policy it is measured against.
 
+    `kind` says how: it lets in what should be refused, shuts out what every policy accepts, is stricter (as another
+    policy would be), or has a fault of its own, a crash or a hang.
     `importance` says what that means: must (an RFC forbids it, or a thief of the key gets in), should, or curious (no
     text settles it). `clause` is the id of the requirement in rfc_notes/ that it is about before all of `clauses`.
     """
 
     id: CaseId
+    kind: Kind
     importance: Importance
     clause: str
     clauses: list[str]

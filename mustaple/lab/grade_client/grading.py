@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import mustaple
 from mustaple.core.errors import NetworkError
-from mustaple.core.verdict import Code
+from mustaple.core.policy import PRESETS
 from mustaple.lab.cases import find
 from mustaple.lab.grade_client.bench import Bench
 from mustaple.lab.grade_client.outcome import needs_nonce
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 HONEST: Final = "control/all-well"
 WRONG_NAME: Final = "control/other-name"
 _CONTROLS: Final = {HONEST: Outcome.ACCEPT, WRONG_NAME: Outcome.REFUSE}
-_CODES: Final = {code.value: code for code in Code}
 _NO_NONCE: Final = "it turns on a nonce in the client's OCSP request, and the client sends none"
 
 
@@ -127,21 +126,23 @@ def _in_hindsight(tried: Tried, bench: Bench) -> Tried:
 def _graded(tried: Tried, against: str) -> GradedCase:
     case = tried.case
     expected = case.expected[against]
-    return GradedCase(
-        id=case.id,
-        family=case.family,
-        description=case.description,
-        importance=case.importance.value,
-        clauses=list(case.clauses),
-        outcome=tried.outcome,
-        expected=wanted(case, against),
-        code=_CODES.get(expected.code or ""),
-        detail=tried.detail,
-        protocol=tried.protocol,  # type: ignore[arg-type]  # the server's records know no others, and pydantic checks it
-        offered=sorted(tried.offered),
-        alert=tried.alert,
-        seconds=round(tried.seconds, 3),
-    )
+    facts = {
+        "id": case.id,
+        "family": case.family,
+        "description": case.description,
+        "importance": case.importance.value,
+        "clauses": list(case.clauses),
+        "outcome": tried.outcome,
+        "expected": wanted(case, against),
+        "code": expected.code,
+        "by_policy": {preset: wanted(case, preset) for preset in PRESETS},
+        "detail": tried.detail,
+        "protocol": tried.protocol,
+        "offered": sorted(tried.offered),
+        "alert": tried.alert,
+        "seconds": round(tried.seconds, 3),
+    }
+    return GradedCase.model_validate(facts)
 
 
 def deviation(case: GradedCase) -> Deviation:

@@ -33,8 +33,11 @@ PROBES: Final = {TLS12: speaks_tls12, TLS13: speaks_tls13}
 
 
 def spoke(visits: Sequence[Visit]) -> bool:
-    """Whether the client spoke the probe's protocol; it may have refused the server for reasons of its own."""
-    return any(
+    """Whether the client spoke the probe's protocol; it may have refused the server for reasons of its own.
+
+    Of one that did not even connect nothing is known, and the control will say so.
+    """
+    return not visits or any(
         each.completed or (each.alert != _PROTOCOL_VERSION and "version" not in (each.error or "").lower())
         for each in visits
     )
