@@ -26,7 +26,7 @@ _EXAMPLE: Final = "freshness/expired"
 @cache
 def asset(name: str) -> str:
     """The text of one of the files that the pages hold: `playground.css` or `playground.js`."""
-    return (files("mustaple.report") / "web" / name).readprose_html(encoding="utf-8")
+    return (files("mustaple.report") / "web" / name).read_text(encoding="utf-8")
 
 
 @cache

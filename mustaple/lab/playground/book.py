@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -65,11 +66,22 @@ class Book:
     def __init__(self, server: CaseServer, page_url: str) -> None:
         self._server = server
         self._page_url = page_url
+        self._writing = threading.RLock()
         self._by_label = {host_of(case).partition(".")[0]: case for case in server.cases}
 
-    @cached_property
+    def write(self) -> None:
+        """Make the pages, so that nobody has to wait for them: it takes making every case once, about a second."""
+        with self._writing:
+            _ = self._index, self._json
+
+    @property
     def facts(self) -> PlaygroundFacts:
-        """What the pages say. To know it takes making every case once, about a second."""
+        """What the pages say."""
+        with self._writing:
+            return self._facts
+
+    @cached_property
+    def _facts(self) -> PlaygroundFacts:
         server, world = self._server, World()
         served = []
         for case in server.cases:
@@ -97,6 +109,8 @@ class Book:
     def page(self, target: str) -> Answer:
         """What is at this path of the page's own two ports."""
         path = target.partition("?")[0]
+        if path in {"/", "/cases.json"}:
+            self.write()
         if path == "/":
             return Answer(200, _HTML, self._index, (("Content-Security-Policy", content_security_policy()),))
         if path == "/cases.json":
@@ -132,11 +146,11 @@ class Book:
 
     @cached_property
     def _index(self) -> bytes:
-        return index_html(self.facts).encode()
+        return index_html(self._facts).encode()
 
     @cached_property
     def _json(self) -> bytes:
-        return json_text(playground_json(self.facts)).encode() + b"\n"
+        return json_text(playground_json(self._facts)).encode() + b"\n"
 
 
 def not_understood(status: HTTPStatus) -> Answer:

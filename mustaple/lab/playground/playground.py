@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mustaple.lab.cases import Case
     from mustaple.lab.live import HTTPRequest, Visit
 
+# Seconds: a crowd takes its turns at signing, and who is silent meanwhile makes room for others anyway.
+HANDSHAKE_TIMEOUT: Final = 30.0
 _PORTS: Final = 65536
 
 
@@ -65,10 +67,11 @@ class Playground:
                 expose=expose,
                 first_port=first_port,
                 answer=self._answer,
-                **{"max_connections": room // 2, **serving},
+                **{"max_connections": room // 2, "handshake_timeout": HANDSHAKE_TIMEOUT, **serving},
             )
             self.url = f"https://localhost:{self.server.port}/"
             self._book = Book(self.server, self.page_url)
+            self._ahead = threading.Thread(target=self._book.write, name="mustaple-playground", daemon=True)
             self._pages = AppRunner(PageApp(self._book), listener, on_end, most_connections=room // 2)
             stack.pop_all()
 
@@ -100,10 +103,12 @@ class Playground:
             self.close()
             raise
         # Whoever asks for the page first should not have to wait until it is made.
-        threading.Thread(target=lambda: self._book.page("/"), name="mustaple-playground", daemon=True).start()
+        self._ahead.start()
 
     def close(self) -> None:
         """End every connection and free the ports. Safe to call twice."""
+        if self._ahead.is_alive():
+            self._ahead.join()
         self._pages.close()
         self.server.close()
 
