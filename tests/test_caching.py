@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mustaple.core.errors import NetworkError
-from mustaple.net.caching import LONGEST_WAIT, due, kept_until, retry_at
+from mustaple.core.refresh import due
+from mustaple.net.caching import LONGEST_WAIT, kept_until, retry_at
 from mustaple.net.exchange import OCSP_RESPONSE, Exchange, RetryLaterError, ocsp_request
 
 if TYPE_CHECKING:

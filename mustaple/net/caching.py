@@ -6,15 +6,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from mustaple.core.refresh import half_life
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Nobody signs these headers (RFC 9919 §8.5): whoever forges one must not stop us for longer than this.
 LONGEST_WAIT: Final = timedelta(days=1)
-# The part of an answer's life that is kept back for getting the next one, whatever its max-age says.
-RESERVE: Final = 10
 _MOST_DIGITS: Final = 10
 
 
@@ -35,17 +31,6 @@ def kept_until(headers: Mapping[str, str], at: datetime) -> datetime | None:
     if longest is None:
         return None
     return at + max(longest - (_seconds(headers.get("age", "").strip()) or timedelta()), timedelta())
-
-
-def due(this_update: datetime, dies_at: datetime, kept: datetime | None) -> datetime:
-    """When to ask for a newer answer than this one.
-
-    At the end of its max-age, which is `kept` (RFC 9919 §7.1), but with a tenth of its life left; at half-life
-    where nothing is said.
-    """
-    if kept is None:
-        return half_life(this_update, dies_at)
-    return min(kept, dies_at - (dies_at - this_update) / RESERVE)
 
 
 def retry_at(retry_after: str, at: datetime) -> datetime | None:

@@ -12,8 +12,9 @@ from certtools.chain import name_of
 from mustaple.core.errors import InputError
 from mustaple.core.ocsp import judge
 from mustaple.core.policy import Rules
+from mustaple.core.refresh import due
 from mustaple.core.verdict import Judgement, Source, Status
-from mustaple.net.caching import LONGEST_WAIT, due
+from mustaple.net.caching import LONGEST_WAIT
 from mustaple.net.exchange import MAX_OCSP_BYTES
 from mustaple.net.manifest import MANIFEST, Manifest, read_manifest
 from mustaple.net.server_files import server_files
