@@ -26,6 +26,7 @@ OCSP_REQUEST: Final = "application/ocsp-request"  # RFC 6960 App. A.1 and C.1
 OCSP_RESPONSE: Final = "application/ocsp-response"
 MAX_OCSP_BYTES: Final = 64 * 1024
 MAX_GET_URL: Final = 255  # bytes, scheme and host included (RFC 9919 §6, before it RFC 5019 §5)
+MAX_URL: Final = 2048  # characters of an address in a certificate; honest ones have some 30
 MAX_REDIRECTS: Final = 3
 NONCE_BYTES: Final = 32  # RFC 9654 §2.1: clients should send 32; 1 to 128 are allowed
 MAX_NONCE_BYTES: Final = 128
@@ -93,7 +94,8 @@ class Exchange:
     sentence names the address.
 
     `etag` is that of an answer already here: a GET then asks only for another one (RFC 9110 §13.1.2). With
-    `bypass_caches` proxies are told not to answer themselves (RFC 9919 §7.2).
+    `bypass_caches` proxies are told not to answer themselves (RFC 9919 §7.2). With `same_host` a redirect is followed
+    only to the host and port that the certificate names, or to its https: whoever answers cannot have us ask others.
     """
 
     asked: str
@@ -103,6 +105,7 @@ class Exchange:
     request: bytes | None = None
     etag: str | None = None
     bypass_caches: bool = False
+    same_host: bool = False
     method: str = "GET"
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -115,7 +118,7 @@ class Exchange:
     _redirects: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _check_url(self.asked, self.asked)
+        self._check(self.asked, self.asked)
         # Compression would let a small answer unpack into a large one, and DER gains nothing by it.
         self.headers = {"Accept": self.media_type or "*/*", "Accept-Encoding": "identity", "User-Agent": "mustaple"}
         if self.etag is not None and _ENTITY_TAG.fullmatch(self.etag):
@@ -174,9 +177,17 @@ class Exchange:
         target = urljoin(self.url, location)
         if len(self._redirects) == MAX_REDIRECTS:
             raise NetworkError(f"{self.name} redirects more than {MAX_REDIRECTS} times.")
-        _check_url(target, f"{self.name}, redirecting to {_shown(target)},")
+        self._check(target, f"{self.name}, redirecting to {_shown(target)},")
+        if self.same_host and not _same_host(self.asked, target):
+            raise NetworkError(f"{self.name} redirects to {_shown(target)}, which is another host or port.")
         self._redirects.append(target)
         self.url = target
+
+    @staticmethod
+    def _check(url: str, name: str) -> None:
+        fault = url_fault(url)
+        if fault is not None:
+            raise NetworkError(fault.format(_shown(name)))
 
     def feed(self, chunk: bytes) -> None:
         """Take a piece of the body."""
@@ -207,20 +218,35 @@ def get_url(base: str, request: bytes) -> str | None:
     return url if len(url.encode()) <= MAX_GET_URL else None
 
 
-def _check_url(url: str, name: str) -> None:
-    """Raises NetworkError for an address that no request should go to: a certificate may hold any text."""
-    name = _shown(name)
+def url_fault(url: str) -> str | None:
+    """Why no request should go to this address, with `{}` for its name; None where one may.
+
+    A certificate may hold any text. Only http and https, no user or password, and no more than MAX_URL characters.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port  # a property that raises
     except ValueError:
-        raise NetworkError(f"{name} is not a URL.") from None
+        return "{} is not a URL."
     if parts.scheme.lower() not in {"http", "https"}:
-        raise NetworkError(f"{name} is not an http or https URL.")
+        return "{} is not an http or https URL."
+    if len(url) > MAX_URL:
+        return f"{{}} is a URL of {len(url):,} characters, where {MAX_URL:,} are allowed."
     if parts.username is not None or parts.password is not None:
-        raise NetworkError(f"The URL at {parts.hostname!r} holds a user name or password, which is not sent.")
+        host = repr(parts.hostname).replace("{", "{{").replace("}", "}}")
+        return f"The URL at {host} holds a user name or password, which is not sent."
     if not parts.hostname or any(not character.isprintable() or character == " " for character in url):
-        raise NetworkError(f"{name} is not a URL that can be asked.")
+        return "{} is not a URL that can be asked."
+    return None
+
+
+def _same_host(asked: str, target: str) -> bool:
+    """Whether a redirect stays with the host and port asked, or goes to the https of that host."""
+    one, other = urlsplit(asked), urlsplit(target)
+    ports = {"http": 80, "https": 443}
+    before, after = one.port or ports[one.scheme.lower()], other.port or ports[other.scheme.lower()]
+    https = (other.scheme.lower(), after) == ("https", 443)
+    return one.hostname == other.hostname and (before == after or (before == 80 and https))
 
 
 def _shown(text: str) -> str:

@@ -84,6 +84,7 @@ def fetch_ocsp(
     proxy: str | None = None,
     etag: str | None = None,
     bypass_caches: bool = False,
+    same_host: bool = False,
     client: httpx.Client | None = None,
 ) -> Fetched:
     """Ask for the status of `link.subject`, at `url` or at the first OCSP address in the certificate.
@@ -92,13 +93,14 @@ def fetch_ocsp(
     `timeout` is the deadline in seconds for everything together, also against a server that drips; `max_bytes`
     bounds the answer. `proxy` is a URL; without it the usual environment variables hold. With the `etag` of an
     answer already here, `not_modified` may be what is fetched; `bypass_caches` asks for an answer from the responder
-    itself. A `client` given is used as it is and stays open.
+    itself, and with `same_host` no redirect leads to another one. A `client` given is used as it is and stays open.
 
     Raises NetworkError, in one sentence that names the address, for whatever is not a whole answer of type
     application/ocsp-response with HTTP status 200 (RetryLaterError where it says when to come back); InputError for
     a nonce or a proxy that cannot be used.
     """
-    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, bypass_caches=bypass_caches)
+    how = {"bypass_caches": bypass_caches, "same_host": same_host}
+    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, **how)
     return _fetch(exchange, timeout, proxy, client)
 
 
@@ -113,10 +115,12 @@ async def afetch_ocsp(
     proxy: str | None = None,
     etag: str | None = None,
     bypass_caches: bool = False,
+    same_host: bool = False,
     client: httpx.AsyncClient | None = None,
 ) -> Fetched:
     """`fetch_ocsp` for asyncio: the same request, the same refusals."""
-    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, bypass_caches=bypass_caches)
+    how = {"bypass_caches": bypass_caches, "same_host": same_host}
+    exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, **how)
     return await _afetch(exchange, timeout, proxy, client)
 
 
@@ -155,7 +159,7 @@ def _ocsp(
     max_bytes: int,
     *,
     etag: str | None,
-    bypass_caches: bool,
+    **how: Any,
 ) -> Exchange:
     if url is None:
         urls = ocsp_urls(link.subject)
@@ -163,7 +167,7 @@ def _ocsp(
             raise NetworkError("The certificate names no OCSP address that HTTP reaches.")
         url = urls[0]
     request = ocsp_request(link, algorithm, nonce)
-    return Exchange(url, "an OCSP response", OCSP_RESPONSE, max_bytes, request, etag=etag, bypass_caches=bypass_caches)
+    return Exchange(url, "an OCSP response", OCSP_RESPONSE, max_bytes, request, etag=etag, **how)
 
 
 def _fetch(exchange: Exchange, timeout: float, proxy: str | None, client: httpx.Client | None) -> Fetched:

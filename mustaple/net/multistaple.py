@@ -21,7 +21,7 @@ from mustaple.net.fetch import TIMEOUT, afetch_ocsp, new_nonce, ocsp_urls
 from mustaple.net.store import Loaded, Staple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from certtools.chain import Chain, Link
     from mustaple.net.fetch import Fetched
@@ -112,7 +112,8 @@ class Gathering:
     the time it named, unless `force`. `responder` is asked instead of the addresses in the certificates. With `nonce`
     each request has one, and all are asked for anew. `timeout` is the deadline in seconds for all certificates and
     all their addresses together; `proxy` is a URL, the usual environment variables hold without it. `on_gathered` is
-    called as each certificate is done with; `clock` says at what time answers are judged.
+    called as each certificate is done with; `clock` says at what time answers are judged. `fetch` is `afetch_ocsp`
+    unless told otherwise.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -124,6 +125,7 @@ class Gathering:
     proxy: str | None = None
     on_gathered: Callable[[Gathered], None] | None = None
     clock: Callable[[], datetime] = now
+    fetch: Callable[..., Awaitable[Fetched]] = afetch_ocsp
 
 
 AS_USUAL: Final = Gathering()
@@ -143,6 +145,12 @@ async def afetch_staples(chain: Chain, how: Gathering = AS_USUAL) -> StapleSet:
         if isinstance(each, BaseException):
             raise each
     return StapleSet(tuple(each for each in found if isinstance(each, Gathered)), run.waits)
+
+
+async def afetch_staple(link: Link, how: Gathering = AS_USUAL) -> tuple[Gathered, Mapping[str, datetime]]:
+    """The same for one certificate, and who asked to be left alone until when. Raises InputError for such a proxy."""
+    run = _Run(how)
+    return await run.one(link), run.waits
 
 
 def fetch_staples(chain: Chain, how: Gathering = AS_USUAL) -> StapleSet:
@@ -234,7 +242,7 @@ class _Run:
             "proxy": self._how.proxy,
         }
         try:
-            fetched = await afetch_ocsp(link, url=url, timeout=round(until.left(), 2), **asking)
+            fetched = await self._how.fetch(link, url=url, timeout=round(until.left(), 2), **asking)
         except NetworkError as error:
             if isinstance(error, RetryLaterError):
                 self._note_wait(url, error.retry_after)

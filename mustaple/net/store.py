@@ -69,10 +69,11 @@ class Staple:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A staple in the store that cannot serve: for which certificate, and why."""
+    """A staple in the store that cannot serve: for which certificate, why, and what it was judged if it was."""
 
     link: Link
     said: str
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Store:
         judgement = judge(response, link, at, rules, source=Source.OCSP, origin=str(self.folder / name))
         if judgement.status is not Status.GOOD:
             said = "; ".join(f"{reason.code.value}: {reason.detail}" for reason in judgement.reasons)
-            return Wrong(link, said)
+            return Wrong(link, said, judgement)
         url, etag = entry.get("url"), entry.get("etag")
         return Staple(
             response,
