@@ -81,7 +81,7 @@ def simulate(
         # Both are opened before the work, so that nothing is worked out in vain.
         write = stack.enter_context(report_output(output))
         draw = stack.enter_context(report_output(svg)) if svg is not None else None
-        total = steps(given, count, worlds, curve=curve, sensitivity=sensitivity)
+        total = steps(given, worlds, curve=curve, sensitivity=sensitivity)
         with Bar.shown(total, "simulating") as bar:
             found = run(
                 given,

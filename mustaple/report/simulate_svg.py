@@ -22,7 +22,6 @@ _LOOKS: Final = {
     "short-lived": ("^", "#7F7F7F"),
 }
 _TICKS: Final = {
-    60: "1 min",
     600: "10 min",
     3600: "1 h",
     21_600: "6 h",
@@ -69,22 +68,14 @@ def _floor(simulation: Simulation) -> float:
 
 def _draw(axes: Any, simulation: Simulation, row: Row, floor: float) -> None:
     marker, colour = _LOOKS[row.client]
-    along = [next(each for each in point.rows if each.name == row.name) for point in simulation.curve]
-    line = {"color": colour, "linestyle": ":" if row.refresh == "naive" else "-", "linewidth": 1.2, "zorder": 2}
-    axes.plot([each.exposure.value for each in along], [max(each.refused.value, floor) for each in along], **line)
-    hollow = {"markerfacecolor": "white"} if row.refresh == "naive" else {}
-    for each in along:
-        axes.plot(
-            [each.exposure.value],
-            [max(each.refused.value, floor)],
-            marker,
-            color=colour,
-            markersize=4,
-            zorder=3,
-            **hollow,
-        )
-    at = (row.exposure.value, max(row.refused.value, floor))
-    axes.plot(*([each] for each in at), marker, color=colour, markersize=9, zorder=4, label=row.name, **hollow)
+    shorter = [next(each for each in point.rows if each.name == row.name) for point in simulation.curve[:-1]]
+    exposed = [each.exposure.value for each in (*shorter, row)]
+    refused = [max(each.refused.value, floor) for each in (*shorter, row)]
+    naive = row.refresh == "naive"
+    hollow = {"markerfacecolor": "white"} if naive else {}
+    line = ":" if naive else "-"
+    axes.plot(exposed, refused, line, marker=marker, color=colour, markersize=4, linewidth=1.2, zorder=3, **hollow)
+    axes.plot(exposed[-1:], refused[-1:], marker, color=colour, markersize=9, zorder=4, label=row.name, **hollow)
 
 
 def _dress(axes: Any, simulation: Simulation, floor: float) -> None:
@@ -93,9 +84,7 @@ def _dress(axes: Any, simulation: Simulation, floor: float) -> None:
     axes.set_xticks(list(_TICKS), list(_TICKS.values()))
     axes.minorticks_off()
     axes.axhspan(floor / 2, floor * 2, color="#000000", alpha=0.06, linewidth=0, zorder=0)
-    axes.annotate(
-        "refused nobody", (1.0, floor), (-4, 0), ("axes fraction", "data"), "offset points", va="center", ha="right"
-    )
+    axes.annotate("refused nobody", (0.0, floor), (6, 0), ("axes fraction", "data"), "offset points", va="center")
     axes.set_ylim(bottom=floor / 2)
     axes.grid(visible=True, color="#000000", alpha=0.12)
     axes.set_xlabel("exposed: how long the thief of a revoked leaf's key is believed")

@@ -29,7 +29,7 @@ _SHORTEST_DAYS: Final = 1 / 24
 _SPANS: Final = MappingProxyType({"days": 86_400.0, "hours": 3600.0, "seconds": 1.0})
 
 # Least and most of each parameter. What has no natural limit is kept where a run still ends and means something.
-_RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
         "sites.count": (1, 20_000),
         "sites.popularity": (0, 3),
@@ -67,7 +67,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 )
 _WHOLE: Final = frozenset({"sites.count", "ca.count"})
 # The first is never longer than the second.
-_ORDERED: Final = (
+ORDERED: Final = (
     ("staple.resign_days", "staple.response_days"),
     ("staple.ca_resign_days", "staple.ca_response_days"),
     ("leaf.renew_days", "leaf.life_days"),
@@ -145,7 +145,7 @@ def with_values(parameters: Parameters, values: Mapping[str, float], where: str 
 def checked(parameters: Parameters, where: str) -> Parameters:
     """The same parameters. Raises InputError, in one line that names the key, where they make no world."""
     for key, given in parameters.given.items():
-        least, most = _RANGES[key]
+        least, most = RANGES[key]
         numbers = {"": given.value, " low": given.low, " high": given.high}
         for name, number in numbers.items():
             if number is None:
@@ -156,7 +156,9 @@ def checked(parameters: Parameters, where: str) -> Parameters:
                 raise InputError(f"{where}: {key}{name}: {number:g} is not between {least:g} and {most:g} {given.unit}")
             if key in _WHOLE and number != int(number):
                 raise InputError(f"{where}: {key}{name}: {number:g} is not a whole number")
-    for shorter, longer in _ORDERED:
+        if given.low is not None and given.high is not None and given.low > given.high:
+            raise InputError(f"{where}: {key}: its low end {given.low:g} lies above its high end {given.high:g}")
+    for shorter, longer in ORDERED:
         if parameters[shorter] > parameters[longer]:
             raise InputError(
                 f"{where}: {shorter}: {parameters[shorter]:g} days are more than the {parameters[longer]:g} of {longer}"
@@ -165,9 +167,9 @@ def checked(parameters: Parameters, where: str) -> Parameters:
 
 
 def _known(key: str, where: str) -> None:
-    if key not in _RANGES:
-        close = get_close_matches(key, _RANGES, n=1)
-        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(_RANGES)}"
+    if key not in RANGES:
+        close = get_close_matches(key, RANGES, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(RANGES)}"
         raise InputError(f"{where}: no parameter is called {key!r}; {meant}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,9 +13,9 @@ from mustaple.lab.simulate.connections import draw_connections
 from mustaple.lab.simulate.estimating import estimate, share
 from mustaple.lab.simulate.exposure import ca_exposures, draw_thefts, exposures
 from mustaple.lab.simulate.measuring import Measured, measure, rows
-from mustaple.lab.simulate.parameters import Parameters, with_values
+from mustaple.lab.simulate.parameters import ORDERED, RANGES, Parameters, with_values
 from mustaple.lab.simulate.world import draw_world
-from mustaple.report.simulation import CurvePoint, Effect, Row, Simulation
+from mustaple.report.simulation import CurvePoint, Effect, Given, Row, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,13 +56,15 @@ def simulate(
     The curve and the sensitivities are smaller runs with the same seed, so that only what was changed differs.
     Raises InputError for numbers of no use.
     """
-    if not 1 <= connections <= MOST_CONNECTIONS:
-        raise InputError(f"{connections:,} connections: from 1 to {MOST_CONNECTIONS:,} can be simulated")
     if replications < FEWEST_REPLICATIONS:
-        raise InputError(f"{replications} replications: an interval takes at least {FEWEST_REPLICATIONS}")
+        raise InputError(f"{replications} worlds: an interval takes at least {FEWEST_REPLICATIONS}")
+    if not replications <= connections <= MOST_CONNECTIONS:
+        raise InputError(
+            f"{connections:,} connections: there can be from one for each of the {replications} worlds "
+            f"up to {MOST_CONNECTIONS:,}"
+        )
     if seed < 0:
         raise InputError(f"the seed {seed} is negative")
-    replications = min(replications, connections)
     few, worlds = min(connections, SIDE_CONNECTIONS), min(replications, SIDE_REPLICATIONS)
 
     def aside(changed: Parameters, what: str) -> tuple[Row, ...]:
@@ -70,41 +73,33 @@ def simulate(
     found = replicate(parameters, connections, seed, replications, lambda: step("connections"))
     points = tuple(CurvePoint(scale, aside(scaled(parameters, scale), "curve")) for scale in SCALES) if curve else ()
     effects = []
-    for low, high in ends(parameters) if sensitivity else ():
-        given = parameters.given[low[0]]
-        sides = (aside(with_values(parameters, dict([end])), given.key) for end in (low, high))
-        effects.append(Effect(given, *sides))
+    for given, low, high in ends(parameters) if sensitivity else ():
+        sides = (aside(with_values(parameters, {given.key: end}), given.key) for end in (low, high))
+        effects.append(Effect(replace(given, low=low, high=high), *sides))
     return Simulation(connections, replications, seed, tuple(parameters.given.values()), found, points, tuple(effects))
 
 
-def steps(parameters: Parameters, connections: int, replications: int, *, curve: bool, sensitivity: bool) -> int:
+def steps(parameters: Parameters, replications: int, *, curve: bool, sensitivity: bool) -> int:
     """How often `simulate` calls its `step`."""
-    replications = min(replications, connections)
     runs = (len(SCALES) if curve else 0) + (2 * len(ends(parameters)) if sensitivity else 0)
     return replications + runs * min(replications, SIDE_REPLICATIONS)
 
 
 def scaled(parameters: Parameters, scale: float) -> Parameters:
     """The same where every proof, list, push and short certificate lives `scale` times as long."""
-    return with_values(parameters, {key: parameters[key] * scale for key in _LIFETIMES})
+    return with_values(parameters, {key: max(parameters[key] * scale, RANGES[key][0]) for key in _LIFETIMES})
 
 
-def ends(parameters: Parameters) -> list[tuple[tuple[str, float], tuple[str, float]]]:
-    """The two ends of every parameter that has them; one that would overtake another stops before it."""
+def ends(parameters: Parameters) -> list[tuple[Given, float, float]]:
+    """Every parameter that has two ends, each of which stops where it would overtake another parameter."""
     found = []
     for key, given in parameters.given.items():
         if given.low is None or given.high is None:
             continue
-        found.append(((key, _tamed(parameters, key, given.low)), (key, _tamed(parameters, key, given.high))))
+        least = max((parameters[shorter] for shorter, longer in ORDERED if longer == key), default=given.low)
+        most = min((parameters[longer] for shorter, longer in ORDERED if shorter == key), default=given.high)
+        found.append((given, max(given.low, least), min(given.high, most)))
     return found
-
-
-def _tamed(parameters: Parameters, key: str, value: float) -> float:
-    try:
-        with_values(parameters, {key: value})
-    except InputError:
-        return parameters[key]
-    return value
 
 
 def replicate(
