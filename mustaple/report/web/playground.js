@@ -3,12 +3,11 @@
 (() => {
   const AT_A_TIME = 6;
   const PATIENCE = 15000; // milliseconds
-  const CONTROL = "control/all-well";
   const V2 = 17; // status_request_v2
   const get = (id) => document.getElementById(id);
   const rows = new Map([...document.querySelectorAll("tr[data-case]")].map((row) => [row.dataset.case, row]));
 
-  // What one case did: {how: "loaded" | "refused" | "silent", seen: what the server saw, where it loaded}.
+  // What the server at this url did: {how: "loaded" | "refused" | "silent", seen: what the server saw, where it loaded}.
   async function attempt(item) {
     const giveUp = new AbortController();
     const timer = setTimeout(() => giveUp.abort(), PATIENCE);
@@ -69,9 +68,10 @@
     const nearest = order.filter((each) => each.differing.length === order[0].differing.length);
     const names = nearest.map((each) => each.preset).join(" or ");
     const apart = order[0].differing.length;
+    const like =
+      nearest.length < order.length ? `Looks like ${names}` : "Like every kind, which these cases do not tell apart";
     get("summary").textContent =
-      `Looks like ${names}: ` +
-      (apart ? `differs in ${apart} of ${count} cases.` : `it does in all ${count} cases what ${names} should.`);
+      `${like}: ` + (apart ? `differs in ${apart} of ${count} cases.` : `as expected in all ${count} cases.`);
     const table = document.createElement("table");
     for (const each of order) {
       const row = table.insertRow();
@@ -97,8 +97,7 @@
     get("summary").textContent = "Trying the honest case …";
     try {
       const corpus = await (await fetch("/cases.json", { cache: "no-store" })).json();
-      const honest = { id: CONTROL, url: corpus.url };
-      const first = await attempt(honest);
+      const first = await attempt(corpus);
       if (first.how !== "loaded") {
         get("summary").textContent =
           "Even the honest server did not load: this browser does not trust the root yet, or does not find localhost.";
