@@ -138,8 +138,8 @@ def level_at(known: Known, at: datetime, pace: Pace) -> Level:
     return Level.FINE if at < warning else Level.WARNING if at < critical else Level.CRITICAL
 
 
-def next_step(known: Known, at: datetime, pace: Pace) -> Step:
-    """What to do next for this certificate, and when.
+def next_step(known: Known, at: datetime, pace: Pace, *, asking: bool = False) -> Step:
+    """What to do next for this certificate, and when; no fetch where one is under way already (`asking`).
 
     A staple is withdrawn the moment it dies, before anything else. A fetch is never planned for a certificate that
     has expired.
@@ -149,7 +149,7 @@ def next_step(known: Known, at: datetime, pace: Pace) -> Step:
         return Step(Action.WITHDRAW, at)
     if known.level is not level_at(known, at, pace):
         return Step(Action.TELL, at)
-    fetch = next_fetch(known, at, pace)
+    fetch = None if asking else next_fetch(known, at, pace)
     steps = [Step(Action.FETCH, fetch)] if fetch is not None else []
     if death is not None:
         moments = _moments(death - (known.this_update or at), death, pace)

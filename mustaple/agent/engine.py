@@ -1,0 +1,356 @@
+"""The agent's engine, without I/O but for its shelf: which fetch is next and when, what came of it, what is dead."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from mustaple.agent.entry import Entry, Responder, addresses, is_obliged, origin_of
+from mustaple.agent.events import Event, Kind, Severity, about
+from mustaple.core.errors import InputError
+from mustaple.core.ocsp import judge
+from mustaple.core.refresh import NONE, Action, Level, Pace, Trouble, level_at, next_step
+from mustaple.core.verdict import Code, Source, Status
+from mustaple.net.multistaple import Outcome
+from mustaple.net.store import Staple, Wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from certtools.chain import Link
+    from mustaple.agent.shelf import Shelf
+    from mustaple.core.policy import Rules
+    from mustaple.core.verdict import Judgement
+    from mustaple.net.multistaple import Gathered
+
+PER_RESPONDER: Final = 4  # requests at once to one responder; one where it is in trouble
+_LONG_AGO: Final = 32  # failures, after which the back-off is at its longest
+_SEVERITY: Final = {
+    Level.FINE: Severity.INFO,
+    Level.WARNING: Severity.WARNING,
+    Level.CRITICAL: Severity.ERROR,
+    Level.DEAD: Severity.CRITICAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One fetch to begin now: for which certificate, what is held, and who else has asked to be left alone."""
+
+    link: Link
+    held: Staple | None
+    waits: Mapping[str, datetime]
+
+
+@dataclass(slots=True)
+class Turn:
+    """What came of one turn of the engine: fetches to begin, and what there is to tell."""
+
+    orders: list[Order] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+class Engine:
+    """Keeps the staples of any number of certificates. One thread at a time.
+
+    Call `watch` with the certificates to keep, `step` at the time `wake()`, begin the orders that it gives, and pass
+    what came of each to `done`. `draw` gives numbers from 0 to 1. Nothing here looks at a clock.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        rules: Rules,
+        draw: Callable[[], float],
+        *,
+        pace: Pace | None = None,
+        per_responder: int = PER_RESPONDER,
+        responder: str | None = None,
+    ) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.responders: dict[str, Responder] = {}
+        self._shelf = shelf
+        self._rules = rules
+        self._draw = draw
+        self._pace = pace if pace is not None else Pace()
+        self._per_responder = per_responder
+        self._only = responder
+        self._heap: list[tuple[datetime, int, bytes]] = []
+        self._count = itertools.count()
+        self._waits: dict[str, datetime] = {}
+
+    def watch(self, links: Iterable[Link], at: datetime) -> list[Event]:
+        """Keep staples for these certificates and for no others; the shelf is asked for those that are new here."""
+        wanted = {link.fingerprint: link for link in links}
+        events: list[Event] = []
+        for fingerprint in [each for each in self.entries if each not in wanted]:
+            self._forget(fingerprint)
+        for fingerprint, link in wanted.items():
+            if fingerprint not in self.entries:
+                events += self._take_in(link, at)
+        return events
+
+    def staple(self, fingerprint: bytes) -> Staple | None:
+        """The good staple that is held for this certificate."""
+        entry = self.entries.get(fingerprint)
+        return entry.staple if entry is not None else None
+
+    def wake(self) -> datetime | None:
+        """When `step` has something to do next; None where there is nothing to wait for."""
+        while self._heap and not self._is_planned(*self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def step(self, at: datetime) -> Turn:
+        """Do what is due at the time `at`."""
+        turn = Turn()
+        while (when := self.wake()) is not None and when <= at:
+            self._visit(self.entries[heapq.heappop(self._heap)[2]], at, turn)
+        return turn
+
+    def clock_moved(self, at: datetime) -> Turn:
+        """Look at every certificate anew: the clock was set, and what was planned by the old one may be wrong."""
+        turn = Turn()
+        for entry in list(self.entries.values()):
+            if entry.early:
+                turn.events += self._load(entry, at)
+            self._visit(entry, at, turn)
+        return turn
+
+    def done(self, order: Order, gathered: Gathered, waits: Mapping[str, datetime], at: datetime) -> Turn:
+        """Take what came of an order, and go on with whoever waited for that."""
+        turn = Turn()
+        entry = self.entries.get(order.link.fingerprint)
+        self._waits = {url: until for url, until in (self._waits | dict(waits)).items() if until > at}
+        if entry is None or not entry.asking:
+            return turn  # nobody wants it any more
+        entry.asking, entry.settled, entry.lot = False, True, self._draw()
+        responder = entry.responder
+        recovered = False
+        if responder is not None:
+            responder.in_flight -= 1
+        staple = gathered.staple if gathered.outcome is Outcome.GOOD else None
+        revoked = next((each for each in gathered.answers if each.status is Status.REVOKED), None)
+        if responder is not None and (staple is not None or revoked is not None):
+            recovered = responder.answered()
+        if revoked is not None:
+            self._shout(entry, revoked, at, turn)
+        elif staple is not None and at < min(staple.judgement.dies_at or at, entry.expires_at):
+            self._hold(entry, staple, at, turn)
+        else:
+            self._failed(entry, gathered, at, turn)
+        if responder is not None:
+            until = self._waits.get(entry.urls[0]) if self._only is None else self._waits.get(self._only)
+            responder.trouble = Trouble(responder.trouble.failures, responder.trouble.tried_at, until)
+        self._visit(entry, at, turn)
+        if responder is not None:
+            self._go_on(responder, at, turn, everybody=recovered)
+        return turn
+
+    def forgive(self, at: datetime) -> Turn:
+        """Forget all back-offs: somebody has seen to what was wrong."""
+        turn = Turn()
+        for responder in self.responders.values():
+            responder.trouble = NONE
+        for entry in self.entries.values():
+            entry.trouble = NONE
+            self._visit(entry, at, turn)
+        return turn
+
+    def save_again(self, at: datetime) -> list[Event]:
+        """Try once more to keep what the shelf did not take."""
+        events: list[Event] = []
+        for entry in [each for each in self.entries.values() if each.unsaved]:
+            self._save(entry, at, events)
+            if entry.unsaved:
+                break  # one is enough to know
+        return events
+
+    def _take_in(self, link: Link, at: datetime) -> list[Event]:
+        urls, refused = addresses(link)
+        asked = self._only if self._only is not None else next(iter(urls), None)
+        responder = None
+        if asked is not None:
+            origin = origin_of(asked)
+            responder = self.responders.setdefault(origin, Responder(origin))
+            responder.entries[link.fingerprint] = None
+        expires_at = link.subject.not_valid_after_utc
+        entry = Entry(link, urls, refused, responder, self._draw(), expires_at, is_obliged(link))
+        self.entries[link.fingerprint] = entry
+        told = [
+            about(link, Kind.REFUSED_URL, Severity.ERROR, f"its OCSP address {url} is not asked: {why}", at)
+            for url, why in refused
+        ]
+        if responder is None:
+            severity = Severity.ERROR if entry.obliged else Severity.WARNING
+            entry.said = "the certificate names no OCSP address that may be asked"
+            told.append(about(link, Kind.FAILED, severity, entry.said, at))
+            entry.settled = True
+        told += self._load(entry, at)
+        self._plan(entry, at)
+        return told
+
+    def _load(self, entry: Entry, at: datetime) -> list[Event]:
+        """Take from the shelf what is good there."""
+        entry.early = False
+        try:
+            found = self._shelf.load(entry.link, at, self._rules)
+        except InputError as error:
+            return [about(entry.link, Kind.STORE, Severity.ERROR, str(error), at)]
+        if isinstance(found, Staple):
+            entry.settled = True
+            if at < min(found.judgement.dies_at or at, entry.expires_at):
+                entry.staple = found
+                entry.level = level_at(entry.known, at, self._pace)
+            return []
+        if not isinstance(found, Wrong):
+            return []
+        codes = {reason.code for reason in found.judgement.reasons} if found.judgement is not None else set()
+        if codes == {Code.NOT_YET_VALID}:
+            entry.early = True  # the clock is wrong, rather than the staple: what is deployed may stay
+            said = "the staple in the store is from the future by this clock; it is left as it is"
+            return [about(entry.link, Kind.CLOCK, Severity.ERROR, said, at)]
+        entry.settled = True
+        expired = codes == {Code.EXPIRED}
+        severity = Severity.WARNING if expired else Severity.ERROR
+        return [about(entry.link, Kind.STORE, severity, f"the staple in the store cannot serve: {found.said}", at)]
+
+    def _forget(self, fingerprint: bytes) -> None:
+        entry = self.entries.pop(fingerprint)
+        responder = entry.responder
+        if responder is None:
+            return
+        responder.in_flight -= entry.asking
+        responder.entries.pop(fingerprint, None)
+        responder.blamed.discard(fingerprint)
+        if not responder.entries:
+            self.responders.pop(responder.origin, None)
+
+    def _is_planned(self, when: datetime, _: int, fingerprint: bytes) -> bool:
+        entry = self.entries.get(fingerprint)
+        return entry is not None and entry.when == when
+
+    def _plan(self, entry: Entry, when: datetime) -> None:
+        if entry.when != when:
+            entry.when = when
+            heapq.heappush(self._heap, (when, next(self._count), entry.link.fingerprint))
+
+    def _visit(self, entry: Entry, at: datetime, turn: Turn) -> None:
+        """Do all that is due for one certificate, and plan what is next."""
+        entry.when = None
+        self._raise_from_the_dead(entry, at, turn)
+        blocked = entry.asking or entry.responder is None
+        while True:
+            step = next_step(entry.known, at, self._pace, asking=blocked)
+            if step.action is Action.REST:
+                return
+            if step.when > at:
+                self._plan(entry, step.when)
+                return
+            if step.action is Action.WITHDRAW:
+                self._bury(entry, at, turn)
+            elif step.action is Action.TELL:
+                self._tell_level(entry, at, turn)
+            else:
+                self._order(entry, turn)
+                blocked = True
+
+    def _order(self, entry: Entry, turn: Turn) -> None:
+        """Begin a fetch, or stand in line where the responder is busy."""
+        responder = entry.responder
+        if responder is None:
+            return
+        if responder.in_flight >= (1 if responder.trouble.failures else self._per_responder):
+            responder.waiting.append(entry.link.fingerprint)
+            return
+        responder.in_flight += 1
+        entry.asking = True
+        # Who is asked first is the planner's business; the others' wishes are kept where they are asked next.
+        first = self._only if self._only is not None else entry.urls[0]
+        waits = {url: until for url, until in self._waits.items() if url != first and url in entry.urls}
+        turn.orders.append(Order(entry.link, entry.staple, waits))
+
+    def _go_on(self, responder: Responder, at: datetime, turn: Turn, *, everybody: bool) -> None:
+        """Let those go on who waited for this responder; everybody where it has only now recovered."""
+        waiting, responder.waiting = list(responder.waiting), type(responder.waiting)()
+        for fingerprint in dict.fromkeys([*waiting, *(responder.entries if everybody else ())]):
+            entry = self.entries.get(fingerprint)
+            if entry is not None and not entry.asking:
+                self._visit(entry, at, turn)
+
+    def _hold(self, entry: Entry, staple: Staple, at: datetime, turn: Turn) -> None:
+        same = entry.staple is not None and entry.staple.response == staple.response
+        entry.staple, entry.buried, entry.revoked, entry.early = staple, None, None, False
+        entry.trouble, entry.said = NONE, ""
+        if entry.level is Level.DEAD:
+            entry.level = level_at(entry.known, at, self._pace)
+        self._save(entry, at, turn.events)
+        dies = entry.death
+        if dies is not None and not same:
+            said = f"stapling good, until {dies:%Y-%m-%d %H:%M:%S} UTC"
+            url, dies_at = staple.url, dies.isoformat()
+            turn.events.append(about(entry.link, Kind.STAPLED, Severity.INFO, said, at, url=url, dies_at=dies_at))
+
+    def _failed(self, entry: Entry, gathered: Gathered, at: datetime, turn: Turn) -> None:
+        said = "; ".join(reason.detail for reason in gathered.reasons) or "the answer is dead already"
+        entry.trouble = Trouble(entry.trouble.failures + 1, at)
+        if entry.responder is not None:
+            unreachable = gathered.outcome is Outcome.UNREACHABLE
+            entry.responder.failed(entry.link.fingerprint, at, unreachable=unreachable)
+        held = "the staple before serves on" if entry.staple is not None else "there is none to staple"
+        entry.said = said
+        severity = Severity.ERROR if entry.obliged and entry.staple is None else Severity.WARNING
+        said, failures = f"{held}: {said.rstrip('.')}", entry.trouble.failures
+        codes = " ".join(each.code.value for each in gathered.reasons)
+        turn.events.append(about(entry.link, Kind.FAILED, severity, said, at, failures=failures, codes=codes))
+
+    def _shout(self, entry: Entry, gathered: Gathered, at: datetime, turn: Turn) -> None:
+        """Revoked: it is never stapled, what was is taken away at once, and from now on it is asked for seldom."""
+        known = entry.revoked is not None
+        entry.staple = entry.buried = None
+        entry.revoked = revoked
+        entry.trouble = Trouble(_LONG_AGO, at)
+        entry.said = "; ".join(reason.detail for reason in revoked.reasons)
+        self._save(entry, at, turn.events)
+        if not known:
+            said = f"REVOKED: {entry.said}; nothing is stapled for it"
+            turn.events.append(about(entry.link, Kind.REVOKED, Severity.CRITICAL, said, at, url=revoked.origin))
+
+    def _bury(self, entry: Entry, at: datetime, turn: Turn) -> None:
+        entry.buried, entry.staple, entry.settled = entry.staple, None, True
+        severity = Severity.CRITICAL if entry.obliged else Severity.ERROR
+        why = f": {entry.said}" if entry.said else ""
+        said = f"its staple is dead and withdrawn, and no newer one came{why}"
+        turn.events.append(about(entry.link, Kind.DIED, severity, said, at))
+        entry.level = Level.DEAD
+
+    def _raise_from_the_dead(self, entry: Entry, at: datetime, turn: Turn) -> None:
+        """A staple that died by a clock that was wrong lives again, if the judge finds it good."""
+        buried = entry.buried
+        if entry.staple is not None or buried is None or at >= min(buried.judgement.dies_at or at, entry.expires_at):
+            return
+        entry.buried = None
+        found = judge(buried.response, entry.link, at, self._rules, source=Source.OCSP, origin=buried.url)
+        if found.status is Status.GOOD:
+            entry.staple = Staple(buried.response, found, buried.url, min(buried.fetched_at, at))
+            said = "its staple is good after all, now that the clock was set back"
+            turn.events.append(about(entry.link, Kind.LIVES_AGAIN, Severity.WARNING, said, at))
+
+    def _tell_level(self, entry: Entry, at: datetime, turn: Turn) -> None:
+        entry.level = level_at(entry.known, at, self._pace)
+        death = entry.death
+        left = f"dies at {death:%Y-%m-%d %H:%M:%S} UTC" if death is not None else "is dead"
+        said = f"its staple {left}" + (f": {entry.said}" if entry.said else "")
+        turn.events.append(about(entry.link, Kind.LEVEL, _SEVERITY[entry.level], said, at, level=entry.level.value))
+
+    def _save(self, entry: Entry, at: datetime, events: list[Event]) -> None:
+        try:
+            self._shelf.save(entry.link, entry.staple, at)
+            entry.unsaved = False
+        except InputError as error:
+            entry.unsaved = True
+            said = f"it is kept in memory alone: {error}"
+            events.append(about(entry.link, Kind.STORE, Severity.ERROR, said, at))
