@@ -26,10 +26,10 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench fuzz clean distclean
+.PHONY: help demo test check lint types format bench fuzz soak-playground clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.has-package ## soft fail against hard fail, as a table, on this machine alone
 	@$(IN)/mustaple compare
@@ -58,6 +58,9 @@ bench: $(VENV)/.has-bench $(SSLYZE)/.made ## the speed table, as ratios measured
 
 fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuzz ARGS="--seconds 60 --seed 7"
 	$(IN)/python tests/fuzz_handshakes.py --seconds 600 $(ARGS)
+
+soak-playground: $(VENV)/.has-test ## two hundred clients of a playground for a minute, and what they leave behind
+	$(IN)/python tests/soak_playground.py --seconds 60 --clients 200 $(ARGS)
 
 clean: ## remove what tests, linters and builds left
 	rm -rf build dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PATIENCE: Final = 60.0  # seconds
+PATIENCE: Final = 90.0  # seconds
 MIB: Final = 1 << 20
 
 

@@ -6,10 +6,12 @@ import os
 import threading
 from collections import Counter
 
+import pytest
 from playground_clients import Busy, Held
 from soak_playground import GROWTH_LIMIT, Soak, soak
 
 
+@pytest.mark.timeout(300)  # each waits for its turn on a machine with others
 def test_many_clients_at_once_are_all_served_and_leave_nothing_behind() -> None:
     found = soak(seconds=1, clients=200, warm_up=1, number_of_cases=8)
     assert found.faults == []

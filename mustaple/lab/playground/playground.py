@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mustaple.lab.live import HTTPRequest, Visit
 
 # Seconds: a crowd takes its turns at signing, and who is silent meanwhile makes room for others anyway.
-HANDSHAKE_TIMEOUT: Final = 30.0
+HANDSHAKE_TIMEOUT: Final = 60.0
 _PORTS: Final = 65536
 
 
