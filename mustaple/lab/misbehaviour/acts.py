@@ -12,7 +12,6 @@ from mustaple.net.responder.aborting import abort, hang_up
 from mustaple.net.responder.reply import CRL, OCSP_RESPONSE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from mustaple.lab.misbehaviour.exchange import Exchange
@@ -108,14 +107,12 @@ def is_down(seed: str, elapsed: float) -> bool:
 
 async def clock_wrong(exchange: Exchange, seconds: float) -> None:
     """Signs honestly by a clock that is off by so much, ahead or, with a minus, behind."""
-    at = exchange.at + timedelta(seconds=seconds)
-    await _from_register(exchange, lambda register: _asked(exchange, register, at))
+    await _from_register(exchange, offset=timedelta(seconds=seconds))
 
 
 async def expiring(exchange: Exchange, seconds: float) -> None:
     """Gives honest answers that live no longer than this, a second at least."""
-    life = timedelta(seconds=seconds)
-    await _from_register(exchange, lambda register: _asked(exchange, register, exchange.at), life)
+    await _from_register(exchange, valid_for=timedelta(seconds=seconds))
 
 
 async def delegate_dies(exchange: Exchange, seconds: float) -> None:
@@ -148,17 +145,14 @@ async def _forged(exchange: Exchange, body: bytes | None, media_type: str) -> No
         await exchange.reply(body, media_type)
 
 
-async def _from_register(
-    exchange: Exchange, ask: Callable[[RegisterAnswers], Reply | None], life: timedelta | None = None
-) -> None:
-    reply = exchange.forger.told_at(ask, life)
+async def _from_register(exchange: Exchange, **how: timedelta) -> None:
+    def ask(register: RegisterAnswers, at: datetime) -> Reply | None:
+        if exchange.question is not None:
+            return register.answer(exchange.question, at)
+        return None if exchange.crl is None else register.crl(exchange.crl, at)
+
+    reply = exchange.forger.told_at(ask, exchange.at, **how)
     if reply is None or reply.why is not None:
         await exchange.honest(exchange.send)
     else:
         await exchange.reply(reply.body, reply.media_type)
-
-
-def _asked(exchange: Exchange, register: RegisterAnswers, at: datetime) -> Reply | None:
-    if exchange.question is not None:
-        return register.answer(exchange.question, at)
-    return None if exchange.crl is None else register.crl(exchange.crl, at)

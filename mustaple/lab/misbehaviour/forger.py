@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mustaple.net.responder import Question, Reply
 
 _LIFE: Final = timedelta(days=90)
+_NONE: Final = timedelta()
+_MOST: Final = 32  # registers at a time, as misbehaviours
 
 
 class Forger:
@@ -37,7 +39,7 @@ class Forger:
             (name, *issuer_hashes(each.certificate, name)): each for each in self._ca.issuers() for name in HASHES
         }
         self._by_id = {issuer_id(each.certificate): each for each in self._ca.issuers()}
-        self._registers: dict[timedelta | None, RegisterAnswers] = {}
+        self._registers: dict[tuple[timedelta, timedelta], RegisterAnswers] = {}
         self._delegates: dict[tuple[str, timedelta], Issued] = {}
 
     def close(self) -> None:
@@ -65,12 +67,20 @@ class Forger:
         return CRL_MUTATIONS[mutation](scene)
 
     def told_at(
-        self, ask: Callable[[RegisterAnswers], Reply | None], valid_for: timedelta | None = None
+        self,
+        ask: Callable[[RegisterAnswers, datetime], Reply | None],
+        at: datetime,
+        *,
+        offset: timedelta = _NONE,
+        valid_for: timedelta = VALID_FOR,
     ) -> Reply | None:
         """What the register honestly says at another time, or for a shorter one."""
-        if valid_for not in self._registers:
-            self._registers[valid_for] = RegisterAnswers(self._ca, valid_for=valid_for or VALID_FOR)
-        return ask(self._registers[valid_for])
+        # Each keeps what it has signed, which is right by its own clock alone.
+        known = self._registers.pop((offset, valid_for), None)
+        if len(self._registers) >= _MOST:
+            del self._registers[next(iter(self._registers))]
+        self._registers[offset, valid_for] = known or RegisterAnswers(self._ca, valid_for=valid_for)
+        return ask(self._registers[offset, valid_for], at + offset)
 
     def by_dying_delegate(self, question: Question, at: datetime, life: timedelta) -> bytes | None:
         """The register's answer by a delegate whose certificate ends so long after the beginning, and who goes on."""
