@@ -61,7 +61,7 @@ def client(
         typer.Option(help="It accepts by ending with 0 (default), or only by sending its request."),
     ] = None,
     expect: Annotated[
-        PresetName | None, typer.Option(help="Measure it against this policy; default: the nearest.")
+        PresetName | None, typer.Option(help="The policy that it should keep at least; default: the nearest.")
     ] = None,
     no_control: Annotated[
         bool, typer.Option("--no-control", help="Grade even a client that checks no name or no path.")
@@ -86,8 +86,8 @@ def client(
     """Run a client against live cases, and say which policy it keeps and where it deviates.
 
     It accepts a case if it ends with 0 after a completed handshake or sends its request, and refuses if it ends by
-    itself without. Exit 0: as the policy says (with --baseline: nothing changed); 1: it deviates, or something changed;
-    2: usage; 3: it does not accept an honest server, or accepts one with another's name.
+    itself without. Exit 0: as the policy says, or stricter (with --baseline: nothing changed); 1: it deviates, or
+    something changed; 2: usage; 3: it does not accept an honest server, or accepts one with another's name.
 
     Example: mustaple grade client --family presence -- curl -sS --cacert {ca} {url}
     """

@@ -13,8 +13,6 @@ from mustaple.report.plain import json_text
 
 SCHEMA: Final = "mustaple-grade-client/1"
 BASELINE: Final = "mustaple-grade-client-baseline/1"
-# A deviation where no text settles what is right fails nobody's CI.
-FAILING: Final = frozenset({"must", "should"})
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -71,6 +69,11 @@ class GradedCase(_Shape):
     def deviates(self) -> bool:
         """Whether the client did something else than expected."""
         return self.judged and self.outcome.value != self.expected
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails a run: neither what is stricter does, nor a matter that no text settles."""
+        return self.deviates and self.kind != "stricter" and self.importance != "curious"
 
     @property
     def kind(self) -> Kind:
@@ -144,10 +147,10 @@ class GradeReport(_Shape):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing changed; without a baseline, whether nothing of weight deviates."""
+        """Whether nothing changed; without a baseline, whether no case fails."""
         if self.changes is not None:
             return not self.changes
-        return not any(each.importance in FAILING for each in self.deviations)
+        return not any(case.fails for case in self.cases)
 
 
 def grade_json(report: GradeReport) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from mustaple.report.check_html_style import STYLE
 from mustaple.report.clauses import clause_url
-from mustaple.report.grade_client import FAILING
 from mustaple.report.grade_client_text import MEANING, WEIGHT, counts_line
 from mustaple.report.plain import printable
 
@@ -91,11 +90,12 @@ def _family(family: str, cases: list[GradedCase]) -> Iterator[str]:
 def _row(case: GradedCase) -> str:
     kind = case.outcome.value
     if case.deviates:
-        kind = "deviates" if case.importance in FAILING else "curious"
+        kind = "deviates" if case.fails else "curious"
     code = f" ({case.code.value})" if case.code is not None else ""
+    stricter = "<br>stricter" if case.deviates and case.kind == "stricter" else ""
     cells = (
         f"<b>{case.id.partition('/')[2]}</b><br>{_text(' '.join(case.description.split()))}",
-        f'<span class="{kind}">{case.outcome}</span>',
+        f'<span class="{kind}">{case.outcome}</span>{stricter}',
         f"{case.expected}{code}",
         f'<span title="{WEIGHT[case.importance]}">{case.importance}</span>',
         " ".join(map(_clause, case.clauses)) or "–",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from mustaple.report.grade_client import FAILING, Outcome
+from mustaple.report.grade_client import Outcome
 from mustaple.report.grade_client_text import counts_line, summary_line
 from mustaple.report.plain import printable
 
@@ -19,7 +19,7 @@ _FAULTS: Final = frozenset({Outcome.CRASH, Outcome.HANG})
 
 
 def grade_junit(report: GradeReport) -> str:
-    """The whole document. With a baseline only what changed fails; without, deviations that are more than curious."""
+    """The whole document. With a baseline only what changed fails; without, what is neither stricter nor curious."""
     changes = {each.id: each for each in report.changes} if report.changes is not None else None
     cases = [_case(case, changes) for case in report.cases]
     if changes is not None and None in changes:
@@ -73,7 +73,7 @@ def _inner(case: GradedCase, changes: dict[str | None, Change] | None) -> str:
         kind, told = "changed", f"{change.before} in the baseline, {change.now} now; {told}"
     elif not case.judged:
         return f"<skipped message={quoteattr(printable(case.detail))}></skipped>"
-    elif not case.deviates or case.importance not in FAILING:
+    elif not case.fails:
         return ""
     else:
         kind = case.code.value if case.code is not None else case.outcome.value
