@@ -307,7 +307,7 @@ class Engine:
         codes = " ".join(each.code.value for each in gathered.reasons)
         turn.events.append(about(entry.link, Kind.FAILED, severity, said, at, failures=failures, codes=codes))
 
-    def _shout(self, entry: Entry, gathered: Gathered, at: datetime, turn: Turn) -> None:
+    def _shout(self, entry: Entry, revoked: Judgement, at: datetime, turn: Turn) -> None:
         """Revoked: it is never stapled, what was is taken away at once, and from now on it is asked for seldom."""
         known = entry.revoked is not None
         entry.staple = entry.buried = None

@@ -113,7 +113,7 @@ class Gathering:
     each request has one, and all are asked for anew. `timeout` is the deadline in seconds for all certificates and
     all their addresses together; `proxy` is a URL, the usual environment variables hold without it. `on_gathered` is
     called as each certificate is done with; `clock` says at what time answers are judged. `fetch` is `afetch_ocsp`
-    unless told otherwise.
+    unless told otherwise. `always` is for whoever plans for himself: what is stored is never too fresh to ask for.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -126,6 +126,7 @@ class Gathering:
     on_gathered: Callable[[Gathered], None] | None = None
     clock: Callable[[], datetime] = now
     fetch: Callable[..., Awaitable[Fetched]] = afetch_ocsp
+    always: bool = False
 
 
 AS_USUAL: Final = Gathering()
@@ -176,7 +177,7 @@ class _Run:
 
     async def _gather(self, link: Link) -> Gathered:
         stored = self._how.stored.staples.get(link.fingerprint)
-        anew = self._how.force or self._how.nonce
+        anew = self._how.force or self._how.nonce or self._how.always
         if stored is not None and not anew and self._how.clock() < stored.due:
             return Gathered(link, How.FRESH, stored)
         urls = self._addresses(link)

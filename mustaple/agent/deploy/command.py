@@ -27,7 +27,7 @@ class ExecDeployment(Deployment):
         description="As a list; no shell. MUSTAPLE_ACTION is deploy, withdraw or rollback, MUSTAPLE_NAME the chain, "
         "MUSTAPLE_DIRECTORY a folder with chain.pem, leaf.der, staple-0.der and so on, there while the command runs."
     )
-    timeout: Seconds = Field(30.0, description="Seconds that the command may take.")
+    timeout: Seconds = Field(default=30.0, description="Seconds that the command may take.")
 
     def deployer(self, name: str) -> ExecDeployer:  # noqa: ARG002 - a command is told the name each time
         """The deployer of this table."""

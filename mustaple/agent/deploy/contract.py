@@ -79,15 +79,18 @@ class Deployment(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid")
 
     verify: Annotated[str, Field(max_length=300)] | None = Field(
-        None, description="HOST:PORT to shake hands with after each deployment; rolled back where it serves otherwise."
+        default=None,
+        description="HOST:PORT to shake hands with after each deployment; rolled back where it serves otherwise.",
     )
     server_name: Annotated[str, Field(max_length=253)] | None = Field(
-        None, description="The name to ask for in that handshake; default: the host of `verify`."
+        default=None, description="The name to ask for in that handshake; default: the host of `verify`."
     )
     serves: Literal["leaf", "chain"] = Field(
-        "leaf", description="What the handshake must show: the leaf's staple, or one for every certificate."
+        default="leaf", description="What the handshake must show: the leaf's staple, or one for every certificate."
     )
-    patience: Seconds = Field(10.0, description="Seconds that the server has until it must serve what it was given.")
+    patience: Seconds = Field(
+        default=10.0, description="Seconds that the server has until it must serve what it was given."
+    )
 
     @abstractmethod
     def deployer(self, name: str) -> Deployer:

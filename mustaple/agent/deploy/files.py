@@ -28,8 +28,8 @@ class FilesDeployment(Deployment):
 
     kind: Literal["files"]
     directory: Path = Field(description="The folder, made as a symbolic link; {name} stands for the chain's name.")
-    after: Command | None = Field(None, description="A command to run after each change, as a list; no shell.")
-    timeout: Seconds = Field(30.0, description="Seconds that the command may take.")
+    after: Command | None = Field(default=None, description="A command to run after each change, as a list; no shell.")
+    timeout: Seconds = Field(default=30.0, description="Seconds that the command may take.")
 
     def deployer(self, name: str) -> FilesDeployer:
         """The deployer of this table."""
