@@ -104,16 +104,25 @@ class Discovery:
                     kept[number, path] = file
                     if file.problem is not None:
                         problems[str(path)] = file.problem
-        for key, file in self._files.items():
-            if key not in kept and file.found is not None:
-                file.gone = elapsed if file.gone is None else file.gone
-                if elapsed - file.gone < GRACE:  # a renewal may take a file away before it puts the next one there
-                    kept[key] = file
-                    problems[str(key[1])] = "it is gone"
+        for key, file in self._only_just_gone(kept, elapsed):
+            kept[key] = file
+            problems[str(key[1])] = "it is gone"
         self._files = kept
         self._issuers = {key: value for key, value in self._issuers.items() if key in used}
         found = [file.found for file in kept.values() if file.found is not None]
         return Scan(_named(found), problems, unsettled)
+
+    def _only_just_gone(
+        self, seen: Mapping[tuple[int, Path], _File], elapsed: float
+    ) -> list[tuple[tuple[int, Path], _File]]:
+        """Chains whose files are gone, but not for long: a renewal may take one away before it puts the next there."""
+        found = []
+        for key, file in self._files.items():
+            if key not in seen and file.found is not None:
+                file.gone = elapsed if file.gone is None else file.gone
+                if elapsed - file.gone < GRACE:
+                    found.append((key, file))
+        return found
 
     def _look(self, number: int, path: Path, at: datetime, elapsed: float) -> _File | None:
         stamp = _stamp(path)

@@ -25,10 +25,14 @@ _FIRST, _LONGEST = 2.0, 300.0  # seconds between attempts
 
 @dataclass(eq=False, slots=True)
 class Target:
-    """One target of one chain: what it was given last, and what went wrong."""
+    """One target of one chain: what it was given last, and what went wrong.
+
+    `first` says that the agent never gave it anything, in no run: then there is nothing dead to go back to.
+    """
 
     settings: Deployment
     deployer: Deployer
+    first: bool = False
     given: Desired | None = None
     failures: int = 0
     retry_at: datetime | None = None
@@ -45,6 +49,10 @@ class Target:
         # A retry that lies far ahead was planned before the clock was set back.
         waits = self.retry_at is not None and at < self.retry_at <= at + timedelta(seconds=2 * _LONGEST)
         return not waits or self._has_died(wanted)
+
+    def may_go_back(self, wanted: Desired) -> bool:
+        """Whether what is there from before may be served: nothing dead is among it."""
+        return self.first if self.given is None else not self._has_died(wanted)
 
     def _has_died(self, wanted: Desired) -> bool:
         """Whether something that was given is served no longer by right, and nothing has taken its place."""
@@ -73,7 +81,8 @@ class Handover:
 def hand_over(target: Target, wanted: Desired, at: datetime, check: Verify = verify) -> Event:
     """Bring this to the target, and see that it is served; blocking. What came of it, noted in the target too.
 
-    Where the server does not serve what it was given, the step is undone; a withdrawal is never undone.
+    Where the server does not serve what it was given, the step is undone, unless a dead staple would come back by that;
+    a withdrawal is never undone.
     """
     site, withdrawing = wanted.site, not any(wanted.staples)
     try:
@@ -84,7 +93,7 @@ def hand_over(target: Target, wanted: Desired, at: datetime, check: Verify = ver
         try:
             check(target.settings, site, wanted.staples)
         except DeployError as error:
-            if not withdrawing:
+            if not withdrawing and target.may_go_back(wanted):
                 target.deployer.rollback(site)
                 raise DeployError(f"{error}; rolled back") from error
             raise
@@ -95,6 +104,7 @@ def hand_over(target: Target, wanted: Desired, at: datetime, check: Verify = ver
         what = "not withdrawn from" if withdrawing else "not deployed to"
         said = f"{site.name}: {what} {target.deployer}: {error}"
         return Event(Kind.NOT_DEPLOYED, Severity.CRITICAL if withdrawing else Severity.ERROR, said, at, site.name)
+    target.first = False
     target.given, target.failures, target.retry_at, target.said, target.since = wanted, 0, None, "", at
     count = sum(each is not None for each in wanted.staples)
     done = f"{count} of {len(wanted.staples)} staples" if count else "no staple any more"

@@ -129,13 +129,15 @@ def read_state(path: Path) -> State | None:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     try:
         document: dict[str, Any] = json.loads(data)
-        if document.pop("format") != FORMAT or document.pop("version") != VERSION:
-            raise ValueError
+        kind = (document.pop("format"), document.pop("version"))
         rows = tuple(Row(**{**each, "chains": tuple(each["chains"])}) for each in document.pop("certificates"))
         targets = tuple(TargetRow(**each) for each in document.pop("targets"))
-        return State(certificates=rows, targets=targets, **document)
+        state = State(certificates=rows, targets=targets, **document) if kind == (FORMAT, VERSION) else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise InputError(f"{path} is no state of this agent's version; remove it, and start the agent") from None
+        state = None
+    if state is None:
+        raise InputError(f"{path} is no state of this agent's version; remove it, and start the agent")
+    return state
 
 
 def restore(entries: Mapping[bytes, Entry], state: State) -> None:
