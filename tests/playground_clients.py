@@ -127,7 +127,9 @@ async def keep_busy(context: ssl.SSLContext, port: int, names: Sequence[str], cl
 
 
 async def _seen(context: ssl.SSLContext, port: int, name: str) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname=name, ssl_handshake_timeout=PATIENCE
+    )
     try:
         writer.write(_request(name, "/seen.json", "GET", ()))
         return await reader.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -357,6 +358,23 @@ def test_a_thousand_silent_clients_keep_nobody_waiting(playground: Playground, c
     with silent(1000, playground.server.port), silent(1000, playground.page_port):
         assert over_tls(context, playground.server.port, host_of(EXPIRED)).text.startswith(EXPIRED.id)
         assert over_http(playground.page_port).status == 200
+
+
+def test_who_never_asks_the_plain_page_for_anything_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mustaple.net.responder.aborting.SILENCE", 0.2)
+    with (
+        Playground([EXPIRED]) as served,
+        silent(1, served.page_port) as (quiet,),
+        socket.create_connection(("127.0.0.1", served.page_port), 60) as asking,
+        asking.makefile("rb") as answers,
+    ):
+        for _ in range(2):
+            asking.sendall(b"HEAD /root.pem HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+            while answers.readline() != b"\r\n":
+                pass
+            with contextlib.suppress(ConnectionResetError):
+                assert quiet.recv(1) == b"", "its time is over before the other asks again"
 
 
 def test_the_longest_silent_makes_room_and_who_speaks_stays() -> None:
