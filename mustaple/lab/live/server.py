@@ -42,6 +42,7 @@ HONEST: Final = "control/all-well"
 LOCALHOST: Final = "localhost"
 _KEPT_RECORDS: Final = 5000
 _START_TIMEOUT: Final = 30.0  # seconds
+_HANDING_OVER: Final = 4  # turns of the event loop from an accepted socket to its task
 
 
 class CaseServer:
@@ -194,13 +195,19 @@ class CaseServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        async with contextlib.AsyncExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            servers = []
             for listener in (self._listener, *(own for _, own in self._own.values())):
                 # A copy, because asyncio closes the socket it is given, in its own time.
-                server = await asyncio.start_server(self._accept, sock=listener.dup())
-                stack.callback(server.close)
+                servers.append(await asyncio.start_server(self._accept, sock=listener.dup()))
+                stack.callback(servers[-1].close)
             self._started.set()
             await self._stopping.wait()
+            # asyncio loses a connection that it has accepted where the server is closed before it is handed over.
+            for sock in (sock for server in servers for sock in server.sockets):
+                self._loop.remove_reader(sock.fileno())
+            for _ in range(_HANDING_OVER):
+                await asyncio.sleep(0)
         for task, writer in tuple(self._open.items()):
             writer.transport.abort()
             task.cancel()
