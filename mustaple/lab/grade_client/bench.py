@@ -47,12 +47,7 @@ class Bench:
         self._attempts = Attempts()
         self._visits: dict[str, list[Visit]] = {}
         self._news = threading.Condition()
-        self._server = CaseServer(
-            {case.id: case for case in (*cases, *PROBES.values())}.values(),
-            a_port_each=True,
-            answer=self._answer,
-            on_event=self._note,
-        )
+        self._cases = tuple({case.id: case for case in (*cases, *PROBES.values())}.values())
         self._spoken: frozenset[str] | None = None
         self._folder = Path()
         self._closing = ExitStack()
@@ -67,7 +62,9 @@ class Bench:
             )
             self._folder = Path(folder)
             (self._folder / "shared").mkdir()
-            stack.enter_context(self._server)
+            self._server = stack.enter_context(
+                CaseServer(self._cases, a_port_each=True, answer=self._answer, on_event=self._note)
+            )
             stack.callback(self._attempts.close)
             self._prepare()
             self._closing = stack.pop_all()
