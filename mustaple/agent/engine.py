@@ -187,6 +187,7 @@ class Engine:
         if responder is None:
             severity = Severity.ERROR if entry.obliged else Severity.WARNING
             entry.said = "the certificate names no OCSP address that may be asked"
+            entry.problem = Outcome.UNREACHABLE.value if entry.obliged or refused else ""
             told.append(about(link, Kind.FAILED, severity, entry.said, at))
             entry.settled = True
         told += self._load(entry, at)
@@ -284,7 +285,7 @@ class Engine:
     def _hold(self, entry: Entry, staple: Staple, at: datetime, turn: Turn) -> None:
         same = entry.staple is not None and entry.staple.response == staple.response
         entry.staple, entry.buried, entry.revoked, entry.early = staple, None, None, False
-        entry.trouble, entry.said = NONE, ""
+        entry.trouble, entry.said, entry.problem = NONE, "", ""
         if entry.level is Level.DEAD:
             entry.level = level_at(entry.known, at, self._pace)
         self._save(entry, at, turn.events)
@@ -297,6 +298,7 @@ class Engine:
     def _failed(self, entry: Entry, gathered: Gathered, at: datetime, turn: Turn) -> None:
         said = "; ".join(reason.detail for reason in gathered.reasons) or "the answer is dead already"
         entry.trouble = Trouble(entry.trouble.failures + 1, at)
+        entry.problem = gathered.outcome.value if gathered.outcome is not Outcome.GOOD else Outcome.BAD.value
         if entry.responder is not None:
             unreachable = gathered.outcome is Outcome.UNREACHABLE
             entry.responder.failed(entry.link.fingerprint, at, unreachable=unreachable)
@@ -312,7 +314,7 @@ class Engine:
         known = entry.revoked is not None
         entry.staple = entry.buried = None
         entry.revoked = revoked
-        entry.trouble = Trouble(_LONG_AGO, at)
+        entry.trouble, entry.problem = Trouble(_LONG_AGO, at), Outcome.BAD.value
         entry.said = "; ".join(reason.detail for reason in revoked.reasons)
         self._save(entry, at, turn.events)
         if not known:

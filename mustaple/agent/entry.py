@@ -70,6 +70,7 @@ class Entry:
     trouble: Trouble = NONE
     level: Level = Level.DEAD
     said: str = ""
+    problem: str = ""
     settled: bool = False
     early: bool = False
     asking: bool = False

@@ -18,7 +18,7 @@ def notify(*words: str) -> None:
         return
     where = "\0" + address[1:] if address.startswith("@") else address
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.sendto("\n".join(words).encode(), where)
 
 

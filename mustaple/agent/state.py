@@ -26,7 +26,10 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One certificate. Times are aware UTC, in ISO 8601; None where there is none."""
+    """One certificate. Times are aware UTC, in ISO 8601; None where there is none.
+
+    `problem` is "unreachable" or "bad" where the last fetch brought nothing good, else empty.
+    """
 
     fingerprint: str
     subject: str
@@ -39,6 +42,7 @@ class Row:
     dies_at: str | None
     fetched_at: str | None
     next_fetch: str | None
+    problem: str
     last_error: str
     failures: int
     tried_at: str | None
@@ -87,6 +91,7 @@ def row_of(entry: Entry, chains: Iterable[str], next_fetch: datetime | None) -> 
         _text(entry.death),
         _text(staple.fetched_at) if staple is not None else None,
         _text(next_fetch),
+        entry.problem,
         entry.said,
         entry.trouble.failures,
         _text(entry.trouble.tried_at),
@@ -107,6 +112,21 @@ def target_rows(handovers: Iterable[Handover]) -> tuple[TargetRow, ...]:
         for each in handovers
         for target in each.targets
     )
+
+
+def exit_code(state: State) -> int:
+    """0 where every certificate that names a responder has its staple and every target took it.
+
+    1 where an answer was bad or a target did not take it, 3 where somebody could only not be reached.
+    """
+    problems = {row.problem for row in state.certificates}
+    if "bad" in problems or state.problems or any(row.error or row.held_back for row in state.targets):
+        return 3 if "bad" not in problems and _only_held_back(state) and "unreachable" in problems else 1
+    return 3 if "unreachable" in problems else 0
+
+
+def _only_held_back(state: State) -> bool:
+    return not state.problems and not any(row.error for row in state.targets)
 
 
 def write_state(path: Path, state: State) -> None:
@@ -147,7 +167,8 @@ def restore(entries: Mapping[bytes, Entry], state: State) -> None:
         row = rows.get(fingerprint.hex())
         tried_at = parse(row.tried_at) if row is not None else None
         if row is not None and tried_at is not None and row.failures > 0:
-            entry.trouble, entry.said = Trouble(row.failures, tried_at), row.last_error
+            entry.trouble, entry.said, entry.problem = Trouble(row.failures, tried_at), row.last_error, row.problem
+            entry.settled = True
 
 
 def parse(text: str | None) -> datetime | None:
