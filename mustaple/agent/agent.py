@@ -71,6 +71,7 @@ class Agent:
         self.handovers: dict[str, Handover] = {}
         self.problems: Mapping[str, str] = {}
         self.changed = True
+        self.last: State | None = None
         self.engine = Engine(
             shelf if shelf is not None else DirectoryShelf(store / "staples"),
             rules_of(config),
@@ -81,7 +82,7 @@ class Agent:
         )
         self._pace = pace_of(config)
         self._tell = tell
-        self._state_file = config.state if config.state is not None else store / "state.json"
+        self._state_file = config.state_file
         self._past = read_state(self._state_file)
         self._record = ServingRecord(store / "serving")
         self._chains: dict[bytes, set[str]] = {}
@@ -169,7 +170,7 @@ class Agent:
         """Write the state file, and try again to keep what the store did not take."""
         for event in self.engine.save_again(at):
             self._tell(event)
-        state = self.snapshot(at)
+        state = self.last = self.snapshot(at)
         try:
             write_state(self._state_file, state)
             self.changed = False

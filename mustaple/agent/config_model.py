@@ -115,6 +115,11 @@ class AgentConfig(_Table):
     refresh: RefreshTable = RefreshTable()
     alarm: AlarmTable = AlarmTable()
 
+    @property
+    def state_file(self) -> Path:
+        """Where the state is."""
+        return self.state if self.state is not None else Path(self.store) / "state.json"
+
 
 def schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a configuration, read as the JSON value that its TOML stands for."""

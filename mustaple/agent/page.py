@@ -10,6 +10,7 @@ from mustaple.agent.metrics import CONTENT_TYPE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mustaple.agent.events import Event
     from mustaple.agent.metrics import Metrics
     from mustaple.agent.state import State
 
@@ -28,6 +29,10 @@ class Page:
         """What there is to see from now on."""
         self._state = state
         self._metrics.see(state)
+
+    def count(self, event: Event) -> None:
+        """Something happened."""
+        self._metrics.count(event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request, or the server's start and end."""

@@ -70,10 +70,13 @@ class State:
     targets: tuple[TargetRow, ...]
     problems: Mapping[str, str]
 
-    def encode(self) -> bytes:
+    def document(self) -> dict[str, Any]:
         """The JSON document."""
-        document = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    def encode(self) -> bytes:
+        """The same as text."""
+        return json.dumps(self.document(), ensure_ascii=False).encode() + b"\n"
 
 
 def row_of(entry: Entry, chains: Iterable[str], next_fetch: datetime | None) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from queue import Full, Queue
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mustaple.agent.deploy.contract import DeployError
 from mustaple.agent.deploy.running import run
 from mustaple.agent.events import Kind, Severity
+from mustaple.report.plain import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +28,7 @@ MOST_WAITING: Final = 1000
 
 def as_text(event: Event) -> str:
     """One line for people."""
-    message = " ".join(event.message.split())
-    return f"{event.at:%Y-%m-%d %H:%M:%S} {event.severity.value}: {message}"
+    return printable(f"{event.at:%Y-%m-%d %H:%M:%S} {event.severity.value}: {event.message}")
 
 
 def as_json(event: Event) -> str:
@@ -43,7 +42,7 @@ def as_json(event: Event) -> str:
         **({"fingerprint": event.fingerprint.hex()} if event.fingerprint else {}),
         **event.details,
     }
-    return json.dumps(document, ensure_ascii=False)
+    return json_text(document, one_line=True)
 
 
 class AlarmCommand:

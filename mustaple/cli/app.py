@@ -32,6 +32,8 @@ COMMANDS: Final = (
     "cases",
     "grade",
     "policy",
+    "agent",
+    "run-once",
     "simulate",
 )
 
@@ -45,7 +47,7 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the framework's signature
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(import_module(f"mustaple.cli.{cmd_name}").app)
+        command = typer.main.get_command(import_module(f"mustaple.cli.{cmd_name.replace('-', '_')}").app)
         command.name = cmd_name
         return command
 

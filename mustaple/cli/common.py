@@ -50,6 +50,11 @@ def complain(message: str) -> None:
     print(f"mustaple: {line}\n", end="", file=sys.stderr)
 
 
+def complain_raw(line: str) -> None:
+    """A line on stderr as it is, whole whatever other threads say."""
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)
+
+
 def read_file(path: Path, what: str, *, allow_empty: bool = False, most: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a file that the user named; `what` says in the error what it should have been.
 

@@ -94,11 +94,17 @@ class FilesDeployer:
         self._run(site)
 
     def _is_there(self, files: dict[str, tuple[bytes, int]]) -> bool:
-        return self._folder.names() == tuple(sorted(files)) and all(
+        """Whether just this is in place, and the command has run since."""
+        same = self._folder.names() == tuple(sorted(files)) and all(
             self._folder.read(name) == data for name, (data, _) in files.items()
         )
+        return same and (self._after is None or self._folder.is_marked())
 
     def _run(self, site: Site) -> None:
         if self._after is not None:
             variables = {"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._folder.path)}
             run(self._after, self._timeout, variables)
+            try:
+                self._folder.mark()
+            except OSError as error:
+                raise DeployError(f"{self._folder.path}: {error.strerror or error}") from error

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from certtools.ca_dir.files import sync_folder, write_new
+from certtools.ca_dir.files import PUBLIC, sync_folder, write_atomic, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +68,24 @@ class VersionedFolder:
             self._point_to(version)
         if present is not None and present != version:
             shutil.rmtree(present, ignore_errors=True)
+
+    def mark(self) -> None:
+        """Note beside it that all that is to follow a change has been done for the present version."""
+        current = self.current
+        if current is not None:
+            write_atomic(self._mark, current.name.encode(), PUBLIC)
+
+    def is_marked(self) -> bool:
+        """Whether `mark` was called since the last change, by this process or another."""
+        current = self.current
+        try:
+            return current is not None and self._mark.read_bytes() == current.name.encode()
+        except FileNotFoundError:
+            return False
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_name(f"{self._prefix}done")
 
     @property
     def _prefix(self) -> str:
