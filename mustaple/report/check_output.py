@@ -50,8 +50,10 @@ def _replaced(path: Path) -> Iterator[Write]:
             raise InputError(f"cannot write the report {path}: it is a folder")
         target = path.resolve()  # a link stays a link
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less what umask takes
+    # Whoever interrupts may do so the moment the file is there.
     try:
+        with _said_plainly(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less what umask takes
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             yield _writer(file.write)
             file.flush()

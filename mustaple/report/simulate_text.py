@@ -101,24 +101,21 @@ def _effects(simulation: Simulation, about: str) -> Sheet:
     still = []
     for effect in simulation.effects:
         low, high = row_about(effect.low, about), row_about(effect.high, about)
-        moved = [_moved(low.exposure, high.exposure), _moved(low.refused, high.refused)]
-        if not any(moved):
+        swings = (_swing(low.exposure, high.exposure), _swing(low.refused, high.refused))
+        if not any(swings):
             still.append(effect.given.key)
             continue
         cells = (
-            f"{span(low.exposure.value)} … {span(high.exposure.value)}" if moved[0] else "–",
-            f"{_short(low.refused)} … {_short(high.refused)}" if moved[1] else "–",
+            f"{span(low.exposure.value)} … {span(high.exposure.value)}" if swings[0] else "–",
+            f"{_short(low.refused)} … {_short(high.refused)}" if swings[1] else "–",
         )
-        strength = max(_swing(low.exposure, high.exposure) * moved[0], _swing(low.refused, high.refused) * moved[1])
-        found.append((strength, (effect.given.key, _ends(effect), *cells)))
+        found.append((max(swings), (effect.given.key, _ends(effect), *cells)))
     found.sort(key=lambda each: (-each[0], each[1]))
-    title = (
-        f"What moves it: {base.name} ({span(base.exposure.value)} exposed, {_short(base.refused)} of a million refused)"
-    )
+    title = f"What moves {base.name}: {span(base.exposure.value)} exposed, {_short(base.refused)} of a million refused"
     rows = [cells for _, cells in found]
     if still:
         rows.append(("all others", f"{len(still)} parameters", "–", "–"))
-    return Sheet(title, ("parameter", "from … to", "exposed", "refused of a million"), tuple(rows))
+    return Sheet(title, ("parameter", "from … to", "exposed", "refused"), tuple(rows))
 
 
 def _parameters(given: Sequence[Given]) -> Sheet:
@@ -163,11 +160,10 @@ def _fraction(scale: float) -> str:
     return f"1/{1 / scale:g}" if scale < 1 else f"{scale:g}"
 
 
-def _moved(low: Estimate, high: Estimate) -> bool:
-    return low.high < high.low or high.high < low.low
-
-
 def _swing(low: Estimate, high: Estimate) -> float:
+    """By what part of the greater they differ; 0 where their intervals meet."""
+    if low.high >= high.low and high.high >= low.low:
+        return 0.0
     return abs(high.value - low.value) / max(high.value, low.value)
 
 

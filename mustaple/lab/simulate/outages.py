@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-MOST: Final = 20_000_000  # outages of one kind in one replication
+MOST: Final = 2_000_000  # outages of one kind in one world, of all CAs
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def follow(
         at[left[down]] = now[down] + np.ceil((up[down] - now[down]) / plan.retry) * plan.retry
         got, now = left[~down], now[~down]
         requests[got] += now >= 0
-        gaps.append((got, gone[got], now))
+        late = now > gone[got]
+        gaps.append((got[late], gone[got[late]], now[late]))
         signed = now if plan.resign == 0 else now - np.mod(now - phase[got], plan.resign)
         # Restarts have no memory, so the next one may be drawn anew whenever there is something to lose.
         loss = np.where(lost_at[got] > now, lost_at[got], math.inf)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mustaple.lab.simulate.outages import Outages, draw_outages
-from mustaple.lab.simulate.refreshing import Gaps, agent_plan, follow, naive_plan, renewal_plan, warm_up
+from mustaple.core.errors import InputError
+from mustaple.lab.simulate.outages import Outages, draw_outages, up_seconds
+from mustaple.lab.simulate.refreshing import Gaps, Plan, agent_plan, follow, naive_plan, renewal_plan, warm_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,9 @@ class Stands(enum.IntFlag):
     PROMISE = 512
 
 
-BINS = 1024
-_BY_TIME = Stands.SHORT_LEAF * 2 - 1
+BINS: Final = 1024
+MOST_EVENTS: Final = 20_000_000  # of all sites in one world
+_BY_TIME: Final = Stands.SHORT_LEAF * 2 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def draw_world(parameters: Parameters, rng: np.random.Generator) -> World:
     agent, agent_ca = agent_plan(parameters), agent_plan(parameters, "ca_")
     naive, naive_ca = naive_plan(parameters), naive_plan(parameters, "ca_")
     renewal = renewal_plan(parameters)
+    _within_reason(parameters, naive, naive_ca)
     since = -warm_up(agent, agent_ca, naive, naive_ca, renewal)
     sites = parameters.whole("sites.count")
     ca = rng.integers(parameters.whole("ca.count"), size=sites)
@@ -89,6 +92,17 @@ def draw_world(parameters: Parameters, rng: np.random.Generator) -> World:
         stands,
         {what: float(found.requests.sum()) / sites / days for what, found in followed.items()},
     )
+
+
+def _within_reason(parameters: Parameters, *plans: Plan) -> None:
+    """Raises InputError where more would happen than there is room for."""
+    span = parameters.seconds("time.days")
+    each = 3 * span / (up_seconds(parameters) + parameters.seconds("outages.hours"))
+    each += sum(span / max(plan.life - plan.resign, plan.life / 2) + span * plan.losses for plan in plans)
+    if 2 * each * parameters["sites.count"] > MOST_EVENTS:
+        raise InputError(
+            "sites.count, time.days: so many sites for so long have more outages and staples than there is room for"
+        )
 
 
 def _revocations(parameters: Parameters, rng: np.random.Generator, sites: int, horizon: float) -> Floats:
