@@ -85,7 +85,7 @@ _OTHER_ROOTS: Final = {"depth/trusted-intermediate", "depth/trusted-leaf"}
 async def _soak(playground: Running, port: int, root: bytes, names: list[str], how: tuple[float, int, float]) -> Soak:
     seconds, clients, warm_up = how
     context, pid = trusting(root), playground.process.pid
-    await keep_busy(context, port, names, max(clients // 4, 1), warm_up)
+    await keep_busy(context, port, names, clients, warm_up)
     before = await _settled(pid, None)
     with silent(SILENT, port):
         busy = await keep_busy(context, port, names, clients, seconds)

@@ -230,6 +230,8 @@ def test_the_page_over_tls_fits_phones_and_desktops(
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("innerWidth") == width
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out to the side"
+    words = page.evaluate("document.querySelector('tr[data-case] th').offsetWidth")
+    assert words > 300, "what a case is has room, on a phone by standing above its verdicts"
     assert page.evaluate(CONTRASTS) == [], "every text can be read, by day and by night"
 
 
