@@ -1,0 +1,112 @@
+"""`mustaple responder --misbehave` and `mustaple serve --case` as processes, and what they do not take."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from commands import Folder, run, running
+
+from certtools.chain import load_certificates
+from mustaple.core.errors import NetworkError
+from mustaple.core.ocsp import judge
+from mustaple.core.verdict import Status
+from mustaple.lab.misbehaviour import BEHAVIOURS
+from mustaple.net.client import check
+from mustaple.net.fetch import fetch_ocsp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def status(folder: Folder) -> Status:
+    return judge(fetch_ocsp(folder.link).body, folder.link, datetime.now(UTC)).status
+
+
+def test_the_responder_misbehaves_and_is_told_otherwise_while_it_runs(folder: Folder) -> None:
+    options = ("--misbehave", "revoked@every=2", "--control", 0)
+    with running("responder", folder.path, *options) as responder:
+        line = responder.ready()
+        control = line.partition("control at ")[2].split()[0]
+        assert [status(folder) for _ in range(4)] == [Status.GOOD, Status.REVOKED] * 2
+        assert "misbehaving: revoked@every=2 HTTP 200" in responder.says("misbehaving")
+        assert httpx.get(control, trust_env=False).json()["requests"] == 4
+        changed = httpx.put(control, json={"misbehave": ["reset"]}, trust_env=False)
+        assert changed.json()["misbehave"] == ["reset"]
+        with pytest.raises(NetworkError):
+            status(folder)
+        assert httpx.put(control, json={"misbehave": ["nonsense"]}, trust_env=False).status_code == 400
+        httpx.put(control, json={"misbehave": []}, trust_env=False)
+        assert status(folder) is Status.GOOD
+        assert responder.end() == 0
+
+
+def test_the_misbehaviours_are_listed() -> None:
+    listed = run("responder", "--list-misbehaviours")
+    assert listed.returncode == 0
+    names = [line.split()[0].partition("=")[0] for line in listed.stdout.splitlines()]
+    assert names == list(BEHAVIOURS)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--misbehave", "slwo"), "there is no misbehaviour 'slwo'; is it slow?"),
+        (("--misbehave", "slow@after=x"), "@after=x is no condition"),
+        (("--misbehave", "slow", "--host", "0.0.0.0"), "add --i-know"),
+        (("--misbehave", "slow", "--host", "0.0.0.0", "--expose"), "add --i-know"),
+        (("--control", 0, "--host", "0.0.0.0"), "add --i-know"),
+        (("--i-know",), "--i-know is for --misbehave and --control"),
+    ],
+)
+def test_the_responder_says_in_one_line_what_it_does_not_do(
+    folder: Folder, options: tuple[object, ...], words: str
+) -> None:
+    ended = run("responder", folder.path, *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("case", "code"), [("freshness/expired", "expired"), ("control/all-well", None)])
+def test_a_case_is_served_from_no_directory(tmp_path: Path, case: str, code: str | None) -> None:
+    root = tmp_path / "root.pem"
+    with running("serve", "--case", case, "--ca-out", root, "--port", 0) as server:
+        line = server.ready()
+        assert f"is {case}; trust {root}" in line
+        port = int(line.split()[2].rstrip("/").rpartition(":")[2])
+        (trusted,) = load_certificates(root.read_bytes())
+        for name in ("localhost", f"{case.replace('/', '-')}.localhost"):
+            verdict = check(name, port, "strict", ca=trusted, address=("127.0.0.1", port))
+            assert [reason.code.value for reason in verdict.all_reasons][:1] == ([code] if code else [])
+        if code:
+            assert "alert 113" in server.says("refused")
+        assert server.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name a directory, or a --case"),
+        (("d", "--ca-out", "x.pem"), "--ca-out and --i-know are for --case"),
+        (("d", "--i-know"), "--ca-out and --i-know are for --case"),
+        (("--case", "freshness/expird"), "is it freshness/expired"),
+        (("d", "--case", "freshness/expired"), "--case takes no directory"),
+        (("--case", "freshness/expired", "--tls", "1.2"), "--case takes no --tls"),
+        (("--case", "freshness/expired", "--staple", "none"), "--case takes no --staple"),
+        (("--case", "freshness/expired", "--host", "0.0.0.0"), "add --i-know"),
+        (("--case", "freshness/expired", "--ca-out", "/nowhere/x.pem"), "cannot write the root certificate"),
+    ],
+)
+def test_the_server_says_in_one_line_what_it_does_not_do(arguments: tuple[str, ...], words: str) -> None:
+    ended = run("serve", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+    assert ended.stderr.count("\n") == 1
