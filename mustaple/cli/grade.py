@@ -1,4 +1,4 @@
-"""`mustaple grade`: how somebody else's client behaves, found out on live cases of the corpus."""
+"""`mustaple grade`: how somebody else's client behaves, found out on live cases of the corpus; and their server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from mustaple.cli.grade_server import server
 
 if TYPE_CHECKING:
     from mustaple.lab.cases import Case
@@ -193,3 +195,7 @@ def _cores() -> int:
     import os
 
     return max(1, os.cpu_count() or 1)
+
+
+# Each kind of peer has a file of its own.
+app.command()(server)

@@ -1,0 +1,106 @@
+"""`mustaple grade server`: how somebody else's server staples, found out with a responder that misbehaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from mustaple.report.grade_server import ServerReport
+
+FormatName = Literal["text", "json", "html"]
+_REPORT = "Report"
+
+
+def server(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A server that we know how to start, or a file NAME.toml.")
+    ] = None,
+    recipes: Annotated[bool, typer.Option("--recipes", help="List those, and which could run here.")] = False,
+    external: Annotated[
+        str | None, typer.Option("--external", metavar="HOST:PORT", help="Look at a server that runs already instead.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="Certificates above those that the external server sends.")
+    ] = None,
+    format_: Annotated[
+        FormatName | None, typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_REPORT)] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report there, whole or not at all.", rich_help_panel=_REPORT),
+    ] = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Show every event in the text, too.", rich_help_panel=_REPORT)
+    ] = False,
+) -> None:
+    """Start a server before a responder that is honest, slow, silent or wrong, and see what it staples.
+
+    Exit 0: nothing was seen that costs a client its staple; 1: something was; 2: usage; 3: the server
+    did not start, or nobody answered.
+
+    Example: mustaple grade server nginx --format json --output nginx.json
+    """
+    from mustaple.cli.common import EXIT_REFUSED
+    from mustaple.core.errors import InputError
+    from mustaple.report.check_output import report_output
+
+    if json and format_ not in {None, "json"}:
+        raise InputError("--json and --format contradict each other; give one of them")
+    if recipes:
+        _list_recipes()
+        return
+    if (recipe is None) == (external is None):
+        raise InputError("name a recipe (`mustaple grade server --recipes` lists them), or a server with --external")
+    with report_output(output) as write:
+        report = _grade(recipe) if recipe is not None else _look(external or "", ca)
+        write(_shown(report, "json" if json else format_ or "text", timeline=timeline))
+    if not report.passed:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _grade(name: str) -> ServerReport:
+    from mustaple.cli.progress import Bar
+    from mustaple.lab.grade_server.grading import Order, grade
+    from mustaple.lab.grade_server.recipe import load
+
+    order = Order(recipe=load(name))
+    with Bar.shown(order.steps, f"grading {order.recipe.name}") as bar:
+        return grade(order, bar.step, lambda seconds: bar.step(f"{seconds:g} s are waited for", 0))
+
+
+def _look(address: str, ca: Path | None) -> ServerReport:
+    from mustaple.cli.common import parse_address, read_certificates
+    from mustaple.cli.progress import Bar
+    from mustaple.lab.grade_server.external import ROUNDS, grade_external
+
+    host, port = parse_address(address)
+    issuers = tuple(read_certificates(ca)) if ca is not None else ()
+    with Bar.shown(ROUNDS, f"looking at {address}") as bar:
+        return grade_external(host, port, issuers=issuers, step=bar.step)
+
+
+def _shown(report: ServerReport, format_: str, *, timeline: bool) -> str:
+    if format_ == "json":
+        from mustaple.report.grade_server import server_json
+
+        return server_json([report])
+    if format_ == "html":
+        from mustaple.report.grade_server_html import server_html
+
+        return server_html([report])
+    from mustaple.report.grade_server_text import server_text
+
+    return server_text(report, timeline=timeline)
+
+
+def _list_recipes() -> None:
+    from mustaple.lab.grade_server.recipe import load, recipe_names
+
+    for name in recipe_names():
+        recipe = load(name)
+        here = f"needs {', '.join(recipe.missing)} (Debian: {recipe.package})" if recipe.missing else "can run here"
+        typer.echo(f"{name:<16} {here:<40} {recipe.about}")
