@@ -26,7 +26,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench fuzz soak-playground clean distclean
+.PHONY: help demo test check lint types format bench fuzz clients soak-playground clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,15 @@ fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuz
 
 soak-playground: $(VENV)/.has-test ## two hundred clients of a playground for a minute, and what they leave behind
 	$(IN)/python tests/soak_playground.py --seconds 60 --clients 200 $(ARGS)
+
+# Graded one after the other, by the whole corpus; a client that deviates (exit 1) is what the page is about.
+CLIENTS := curl curl-cert-status gnutls-cli java-default java-soft-fail java-hard-fail python-ssl firefox chromium
+clients: $(VENV)/.has-package ## how curl, GnuTLS, Java, Python, Firefox and Chromium behave, by every case: docs/clients.md
+	@mkdir -p build/clients
+	@for name in $(CLIENTS); do echo "grading $$name"; $(IN)/mustaple grade client --recipe $$name --format json \
+		--output build/clients/$$name.json $(ARGS) || test $$? -eq 1 || exit 1; done
+	@$(IN)/python -m mustaple.report.grade_client_page $(CLIENTS:%=build/clients/%.json) >docs/clients.new
+	@mv docs/clients.new docs/clients.md
 
 clean: ## remove what tests, linters and builds left
 	rm -rf build dist *.egg-info .coverage .coverage.* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
