@@ -1,4 +1,4 @@
-"""A hundred million simulated connections in less than a minute of one core, and no more memory for them than for ten million."""
+"""A hundred million simulated connections take less than a minute of one core, and no more memory than ten million."""
 
 from __future__ import annotations
 
