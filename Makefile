@@ -26,7 +26,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench fuzz clients soak-playground clean distclean
+.PHONY: help demo test check lint types format bench fuzz servers clients soak-playground clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,12 @@ fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuz
 
 soak-playground: $(VENV)/.has-test ## two hundred clients of a playground for a minute, and what they leave behind
 	$(IN)/python tests/soak_playground.py --seconds 60 --clients 200 $(ARGS)
+
+# Those that are here, from their distribution's packages; the page says which are missing, and `mustaple grade server
+# --recipes` of which package each is. On Debian, all of them: apt-get install libfaketime nginx-light apache2 haproxy
+# caddy lighttpd lighttpd-mod-openssl h2o hitch trafficserver gnutls-bin openssl openjdk-17-jdk-headless
+servers: $(VENV)/.has-package ## how nginx, Apache, HAProxy and other servers staple, each a minute or so: docs/servers.md
+	$(IN)/python -m mustaple.lab.grade_server.everything docs/servers.md
 
 # Graded one after the other, by the whole corpus; a client that deviates (exit 1) is what the page is about.
 CLIENTS := curl curl-cert-status gnutls-cli java-default java-soft-fail java-hard-fail python-ssl firefox chromium
