@@ -22,7 +22,7 @@ from mustaple.core.policy import PRESETS
 from mustaple.lab.cases import cases, find
 from mustaple.lab.grade_client import Attempts, Ending, Recipe, Sign, load, recipe_names
 from mustaple.lab.grade_client.bench import Bench
-from mustaple.lab.grade_client.grading import ControlError, Order, grade
+from mustaple.lab.grade_client.grading import ControlError, Order, grade, in_hindsight
 from mustaple.lab.grade_client.outcome import Tried, judged, unfair
 from mustaple.lab.grade_client.profile import agreement, nearest, wanted
 from mustaple.lab.grade_client.recipe import filled, of_command
@@ -234,6 +234,22 @@ def test_who_met_another_case_than_was_meant_is_not_judged(
 ) -> None:
     found = judged(CASE, offered, Ending(0, None, 0.1, ""), [replace(SERVED, **visit)], Sign.EXIT)
     assert found.outcome.value == outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "asks", "nonces", "outcome"),
+    [
+        ("nonce/another-came-back", True, False, "skipped"),
+        ("nonce/another-came-back", True, True, "accept"),
+        ("nonce/another-came-back", False, False, "accept"),
+        ("presence/unpromised", True, False, "accept"),
+    ],
+)
+def test_whose_requests_have_no_nonce_is_not_judged_by_nonces(
+    name: str, asks: bool, nonces: bool, outcome: str
+) -> None:
+    tried = Tried(find(name), Outcome.ACCEPT, "")
+    assert in_hindsight(tried, asks=asks, nonces=nonces).outcome.value == outcome
 
 
 def test_cases_that_no_client_could_be_held_to_are_skipped_before() -> None:

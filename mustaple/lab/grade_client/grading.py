@@ -63,8 +63,8 @@ def grade(order: Order, step: Callable[[str], None] = lambda _: None) -> GradeRe
         tried = {case.id: bench.try_case(case) for case in controls} if order.controls else {}
         _check(order.recipe, list(tried.values()))
         tried |= _all(bench, [case for case in order.cases if case.id not in tried], order.jobs, step)
-        found = [_in_hindsight(tried[case.id], bench) for case in order.cases]
-        requests = bench.requests
+        requests, nonces = bench.requests, bench.sends_nonces
+    found = [in_hindsight(tried[case.id], asks=requests > 0, nonces=nonces) for case in order.cases]
     agreements = agreement(found)
     profile = nearest(agreements)
     against = order.against or profile
@@ -116,9 +116,9 @@ def _all(bench: Bench, cases: Sequence[Case], jobs: int, step: Callable[[str], N
     return tried
 
 
-def _in_hindsight(tried: Tried, bench: Bench) -> Tried:
-    """Only when all is over it is known whether the client sends nonces to those it asks."""
-    if tried.outcome is Outcome.SKIPPED or not needs_nonce(tried.case) or not bench.requests or bench.sends_nonces:
+def in_hindsight(tried: Tried, *, asks: bool, nonces: bool) -> Tried:
+    """Only when all is over it is known whether the client asks responders, and sends them nonces."""
+    if tried.outcome is Outcome.SKIPPED or not needs_nonce(tried.case) or not asks or nonces:
         return tried
     return replace(tried, outcome=Outcome.SKIPPED, detail=_NO_NONCE)
 
