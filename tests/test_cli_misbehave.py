@@ -75,6 +75,18 @@ def test_the_responder_says_in_one_line_what_it_does_not_do(
     assert ended.stderr.count("\n") == 1
 
 
+def test_the_server_misbehaves(folder: Folder) -> None:
+    with running("serve", folder.path, "--misbehave", "revoked@every=2", "--port", 0, "--staple", "chain") as server:
+        line = server.ready()
+        assert "misbehaving" in line
+        port = int(line.split()[2].rstrip(",/").rpartition(":")[2])
+        ca, address = folder.leaf.as_chain().top, ("127.0.0.1", port)
+        verdicts = [check("localhost", port, "strict", ca=ca, address=address) for _ in range(2)]
+        assert [len(verdict.all_reasons) for verdict in verdicts] == [0, 1]
+        assert "alert 113" in server.says("refused")
+        assert server.end() == 0
+
+
 @pytest.mark.parametrize(("case", "code"), [("freshness/expired", "expired"), ("control/all-well", None)])
 def test_a_case_is_served_from_no_directory(tmp_path: Path, case: str, code: str | None) -> None:
     root = tmp_path / "root.pem"
@@ -95,8 +107,10 @@ def test_a_case_is_served_from_no_directory(tmp_path: Path, case: str, code: str
     ("arguments", "words"),
     [
         ((), "name a directory, or a --case"),
-        (("d", "--ca-out", "x.pem"), "--ca-out and --i-know are for --case"),
-        (("d", "--i-know"), "--ca-out and --i-know are for --case"),
+        (("d", "--misbehave", "slow", "--staple", "none"), "with --misbehave the staple is leaf or chain"),
+        (("d", "--ca-out", "x.pem"), "--ca-out is for --case"),
+        (("d", "--i-know"), "--i-know for that and --misbehave"),
+        (("--case", "freshness/expired", "--misbehave", "slow"), "--case takes no --misbehave"),
         (("--case", "freshness/expird"), "is it freshness/expired"),
         (("d", "--case", "freshness/expired"), "--case takes no directory"),
         (("--case", "freshness/expired", "--tls", "1.2"), "--case takes no --tls"),

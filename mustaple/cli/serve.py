@@ -60,11 +60,19 @@ def serve(
             "--case", metavar="ID", help="Serve this case of the corpus, from no directory (`mustaple cases`)."
         ),
     ] = None,
+    misbehave: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--misbehave",
+            metavar="NAME[=VALUE][@WHEN]",
+            help="Staple this wrong, or treat connections so; as `mustaple responder --list-misbehaviours` has it.",
+        ),
+    ] = None,
     ca_out: Annotated[
         Path | None, typer.Option("--ca-out", help="With --case: write the root that clients have to trust here.")
     ] = None,
     i_know: Annotated[
-        bool, typer.Option("--i-know", help="Serve a case at an address that other machines can reach.")
+        bool, typer.Option("--i-know", help="Serve that at an address that other machines can reach.")
     ] = False,
 ) -> None:
     """Serve a small page over TLS with a staple for the leaf, or for every certificate, until SIGINT or SIGTERM.
@@ -75,6 +83,8 @@ def serve(
     has a root, a server's certificate and a responder of its own, all new at each start.
 
     Example: mustaple serve d --staple chain --tls 1.2
+
+    Example: mustaple serve d --misbehave revoked@every=2
 
     Example: mustaple serve --case freshness/expired --ca-out root.pem
     """
@@ -91,19 +101,37 @@ def serve(
             complain(str(record))
 
     if case is not None:
-        _refuse_beside_case(directory=directory, expose=expose, tls=tls, expect_staple=expect_staple, staple=staple)
+        said = {"directory": directory, "expose": expose, "tls": tls, "expect_staple": expect_staple}
+        _refuse_beside_case(said | {"misbehave": misbehave, "staple": staple != "leaf"})
         from mustaple.cli.serve_case import serve_case
 
         serve_case(case, host, port, ca_out=ca_out, i_know=i_know)
         return
-    if directory is None or ca_out is not None or i_know:
-        raise InputError("--ca-out and --i-know are for --case" if directory else "name a directory, or a --case")
+    if directory is None:
+        raise InputError("name a directory, or a --case")
+    if ca_out is not None or (i_know and not misbehave):
+        raise InputError("--ca-out is for --case, and --i-know for that and --misbehave")
+    listening: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "minimum": (tls or Version.TLS_1_2).value,
+        "maximum": (tls or Version.TLS_1_3).value,
+        "on_event": seen,
+        "expect_staple": expect_staple,
+    }
+    if misbehave:
+        if staple not in _FETCHED:
+            raise InputError("with --misbehave the staple is leaf or chain, signed by the keys of the CA directory")
+        from mustaple.cli.serve_misbehaving import serve_misbehaving
+
+        serve_misbehaving(directory, misbehave, leaf_only=staple == "leaf", i_know=i_know, **listening)
+        return
     with ExitStack() as stack:
         orders = stack.enter_context(taking_orders())
         chain = read_chain(directory / "chain.pem", "certificate chain")
-        key = _read_key(directory / "key.pem")
+        key = read_key(directory / "key.pem")
         if staple == "chain":
-            chain = _up_to_root(directory, chain)
+            chain = up_to_root(directory, chain)
         given = None if staple in _WORDS else _read_staple(Path(staple), directory, chain)
         keeper = _keeper(directory, chain, whole=staple == "chain") if staple in _FETCHED else None
         # The port is taken here; who connects while the first staple is still being fetched waits for it.
@@ -111,13 +139,8 @@ def serve(
             [link.subject for link in chain.links] if staple == "chain" else _below_root(chain),
             key,
             given if keeper is None else keeper,
-            host=host,
-            port=port,
             expose=expose,
-            minimum=(tls or Version.TLS_1_2).value,
-            maximum=(tls or Version.TLS_1_3).value,
-            on_event=seen,
-            expect_staple=expect_staple,
+            **listening,
         )
         stack.callback(server.close)
         if keeper is not None:
@@ -129,11 +152,11 @@ def serve(
         orders.wait(keeper.refresh if keeper is not None else None)
 
 
-def _refuse_beside_case(*, staple: str, **said: object) -> None:
+def _refuse_beside_case(said: dict[str, object]) -> None:
     """A case brings its own certificates, staples and versions."""
     from mustaple.core.errors import InputError
 
-    for name, value in {**said, "staple": staple != "leaf"}.items():
+    for name, value in said.items():
         if value:
             what = "a directory" if name == "directory" else f"--{name.replace('_', '-')}"
             raise InputError(f"a case brings everything with it, so --case takes no {what.removeprefix('a ')}")
@@ -179,10 +202,10 @@ def _below_root(chain: Chain) -> tuple[x509.Certificate, ...]:
 
 def _leaf_link(directory: Path, chain: Chain) -> Link:
     """The leaf and its issuer, which is the root where chain.pem holds the leaf alone."""
-    return (chain if chain.links else _up_to_root(directory, chain)).links[0]
+    return (chain if chain.links else up_to_root(directory, chain)).links[0]
 
 
-def _up_to_root(directory: Path, chain: Chain) -> Chain:
+def up_to_root(directory: Path, chain: Chain) -> Chain:
     """The chain with the root above it, which is not sent: only with it can anybody ask for the status of its top."""
     from certtools.chain import ChainError, build_chain
     from mustaple.core.errors import InputError
@@ -225,7 +248,8 @@ def _read_staple(path: Path, directory: Path, chain: Chain) -> bytes:
     return data
 
 
-def _read_key(path: Path) -> PrivateKey:
+def read_key(path: Path) -> PrivateKey:
+    """The private key in a file. Raises InputError, with the file's name, where there is none."""
     from certtools.keys import KeyKindError, load_key
     from mustaple.cli.common import read_file
     from mustaple.core.errors import InputError

@@ -5,5 +5,6 @@ from __future__ import annotations
 from mustaple.lab.misbehaviour.catalogue import BEHAVIOURS, Behaviour
 from mustaple.lab.misbehaviour.plan import Plan
 from mustaple.lab.misbehaviour.serving import MisbehavingResponder
+from mustaple.lab.misbehaviour.stapling import MisbehavingStapler
 
-__all__ = ["BEHAVIOURS", "Behaviour", "MisbehavingResponder", "Plan"]
+__all__ = ["BEHAVIOURS", "Behaviour", "MisbehavingResponder", "MisbehavingStapler", "Plan"]

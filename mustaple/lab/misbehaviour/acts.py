@@ -137,6 +137,11 @@ async def crl_mutation(exchange: Exchange, mutation: str) -> None:
     await _forged(exchange, body, CRL)
 
 
+async def nothing(exchange: Exchange) -> None:
+    """Answers honestly: what there is to do wrong is not a responder's to do."""
+    await exchange.honest(exchange.send)
+
+
 async def _forged(exchange: Exchange, body: bytes | None, media_type: str) -> None:
     """Send it; where there is none, for what is not ours to speak of, the honest responder says so."""
     if body is None:

@@ -11,6 +11,7 @@ from certtools.ca_dir import CaDir, issuer_id
 from certtools.chain import Link, issuer_hashes
 from certtools.forge import CRL_MUTATIONS, MUTATIONS, CertificateStatus, CrlScene, Scene
 from certtools.forge import Revoked as RevokedEntry
+from mustaple.net.responder.question import CertId, Question
 from mustaple.net.responder.register import HASHES, VALID_FOR, RegisterAnswers
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certtools.authority import Issued
-    from mustaple.net.responder import Question, Reply
+    from mustaple.net.responder import Reply
 
 _LIFE: Final = timedelta(days=90)
 _NONE: Final = timedelta()
@@ -49,6 +50,15 @@ class Forger:
     def ocsp(self, mutation: str, question: Question, at: datetime) -> bytes | None:
         """The answer to this question with one thing wrong; about its first certificate."""
         return self._told(question, at, MUTATIONS[mutation])
+
+    def staple(self, mutation: str | None, link: Link, at: datetime) -> bytes | None:
+        """A staple for this certificate, with one thing wrong or, for None, the honest one."""
+        asked = CertId("sha1", *issuer_hashes(link.issuer, "sha1"), link.serial_number)
+        question = Question((asked,))
+        if mutation is not None:
+            return self.ocsp(mutation, question, at)
+        reply = self.told_at(lambda register, now: register.answer(question, now), at)
+        return None if reply is None or reply.why is not None else reply.body
 
     def crl(self, mutation: str, name: str, at: datetime) -> bytes | None:
         """The CRL of this name with one thing wrong; about the last good certificate that its CA issued."""

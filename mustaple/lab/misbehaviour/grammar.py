@@ -39,7 +39,7 @@ def span(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a condition looks at: `kind` is "ocsp", "crl" or "other"; `serials` are those asked about."""
+    """What a condition looks at: `kind` as in `Behaviour.kinds`; `serials` are those asked about."""
 
     kind: str = "ocsp"
     serials: frozenset[int] = frozenset()

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mustaple.core.errors import InputError
-from mustaple.lab.misbehaviour.catalogue import misbehaviour
+from mustaple.lab.misbehaviour.catalogue import RESPONDER, misbehaviour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,10 +27,14 @@ class Chosen(NamedTuple):
 class Plan:
     """The misbehaviours in force, in their order: the first whose conditions hold is what happens.
 
-    `monotonic` counts the seconds. May be used from several threads. Raises InputError as `set` does.
+    `monotonic` counts the seconds, `kinds` are what it may be asked about. May be used from several threads. Raises
+    InputError as `set` does.
     """
 
-    def __init__(self, texts: Iterable[str], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, texts: Iterable[str], monotonic: Callable[[], float], kinds: tuple[str, ...] = RESPONDER
+    ) -> None:
+        self._kinds = kinds
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self.set(texts)
@@ -40,7 +44,7 @@ class Plan:
 
         Raises InputError for one that there is not, or too many; then all stays as it was.
         """
-        read = tuple(misbehaviour(text) for text in texts)
+        read = tuple(misbehaviour(text, self._kinds) for text in texts)
         if len(read) > MOST:
             raise InputError(f"{len(read)} misbehaviours are too many; {MOST} is the most")
         with self._lock:
