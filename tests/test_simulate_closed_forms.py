@@ -147,8 +147,14 @@ def test_a_naive_server_is_without_a_staple_when_its_end_meets_an_outage() -> No
 
 def test_an_agent_is_without_a_staple_only_in_outages_longer_than_half_its_life() -> None:
     """It asks at L / 2; the outage that meets it has to last L / 2 more, and what is left then is as long as any."""
-    parameters = world(staple__response_days=1, staple__resign_days=0, outages__share=0.999, outages__hours=12)
-    down, retry, life = 12 * 3600.0, 60.0, DAY
+    parameters = world(
+        staple__response_days=1,
+        staple__resign_days=0,
+        outages__share=0.999,
+        outages__hours=12,
+        agent__retry_seconds=900,
+    )
+    down, retry, life = 12 * 3600.0, 900.0, DAY
     meets = met(parameters, life / 2)
     waits = retry / (1 - math.exp(-retry / down))
     lost = meets * math.exp(-life / 2 / down) * waits

@@ -45,6 +45,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
         "staple.resign_days": (0, 10),
         "staple.ca_response_days": (_SHORTEST_DAYS, 10),
         "staple.ca_resign_days": (0, 10),
+        "agent.retry_seconds": (1, 864_000),
         "naive.restarts_per_month": (0, 120),
         "naive.retry_seconds": (1, 864_000),
         "naive.lag_seconds": (0, 3600),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from mustaple.core.refresh import LONGEST_BACKOFF, SHORTEST_WAIT
+from mustaple.core.refresh import SHORTEST_WAIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,9 +62,9 @@ class Gaps:
 
 
 def agent_plan(parameters: Parameters, prefix: str = "") -> Plan:
-    """The staple agent: asks at half-life, keeps what it has through restarts, and tries again every minute."""
+    """The staple agent: asks at half-life, keeps what it has through restarts, and tries again where nobody answers."""
     life, resign = (parameters.seconds(f"staple.{prefix}{name}_days") for name in ("response", "resign"))
-    return Plan(life, resign, LONGEST_BACKOFF, "half-life")
+    return Plan(life, resign, parameters.seconds("agent.retry_seconds"), "half-life")
 
 
 def naive_plan(parameters: Parameters, prefix: str = "") -> Plan:
