@@ -101,25 +101,29 @@ class Busy:
 
 
 async def keep_busy(context: ssl.SSLContext, port: int, names: Sequence[str], clients: int, seconds: float) -> Busy:
-    """So many clients at once, each of which comes again as soon as it was served, to one name after the other."""
+    """So many clients at once; each comes at least once, and again as soon as it was served, to one name after the other."""
     busy, turn = Busy(), count()
     began = time.monotonic()
 
     async def client() -> None:
+        await visit()
         while time.monotonic() - began < seconds:
-            name = names[next(turn) % len(names)]
-            start = time.monotonic()
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    body = await _seen(context, port, name)
-            except (OSError, TimeoutError) as error:
-                busy.failed[f"{name}: {type(error).__name__} {error}"] += 1
-                continue
-            busy.slowest = max(busy.slowest, time.monotonic() - start)
-            if f'"server_name": "{name}"'.encode() in body:
-                busy.served[name] += 1
-            else:
-                busy.failed[f"{name}: {body[:200]!r}"] += 1
+            await visit()
+
+    async def visit() -> None:
+        name = names[next(turn) % len(names)]
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                body = await _seen(context, port, name)
+        except (OSError, TimeoutError) as error:
+            busy.failed[f"{name}: {type(error).__name__} {error}"] += 1
+            return
+        busy.slowest = max(busy.slowest, time.monotonic() - start)
+        if f'"server_name": "{name}"'.encode() in body:
+            busy.served[name] += 1
+        else:
+            busy.failed[f"{name}: {body[:200]!r}"] += 1
 
     await asyncio.gather(*(client() for _ in range(clients)))
     busy.seconds = time.monotonic() - began
