@@ -101,7 +101,7 @@ class Busy:
 
 
 async def keep_busy(context: ssl.SSLContext, port: int, names: Sequence[str], clients: int, seconds: float) -> Busy:
-    """So many clients at once; each comes at least once, and again as soon as it was served, to one name after the other."""
+    """So many clients at once, to one name after the other; each comes once, and again as soon as it was served."""
     busy, turn = Busy(), count()
     began = time.monotonic()
 
