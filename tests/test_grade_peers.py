@@ -19,6 +19,7 @@ TELLING: Final = (
     *ACCEPTED_BY_ALL,
     "control/untrusted-root",
     "presence/no-staple",
+    "presence/no-staple-responder-down",
     "presence/leaf-staple-alone",
     "presence/unpromised",
     "presence/unpromised-responder-down",
@@ -32,7 +33,8 @@ TELLING: Final = (
 PATH: Final = frozenset({"control/untrusted-root"})
 REVOKED: Final = PATH | {"status/revoked"}
 STAPLES: Final = REVOKED | {"freshness/expired", "binding/other-certificate", "signature/forged"}
-PROMISE: Final = STAPLES | {"presence/no-staple"}
+UNKEPT: Final = frozenset({"presence/no-staple", "presence/no-staple-responder-down"})
+PROMISE: Final = STAPLES | UNKEPT
 FETCHED: Final = "presence/unpromised-revoked-and-stripped"
 CHAIN: Final = "depth/lower-revoked"
 DOWN: Final = "presence/unpromised-responder-down"
@@ -54,7 +56,7 @@ REFUSES: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "mustaple-must-staple": ("must-staple", PROMISE | {FETCHED}),
     "mustaple-hard-fail": ("hard-fail", PROMISE | {FETCHED, DOWN}),
     "mustaple-strict": ("strict", frozenset(TELLING) - set(ACCEPTED_BY_ALL)),
-    "firefox": ("must-staple", PROMISE),
+    "firefox": ("must-staple", REVOKED | UNKEPT | {"signature/forged", FETCHED}),
     "chromium": ("ignore", REVOKED),
 }
 

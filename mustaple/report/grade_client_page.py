@@ -23,17 +23,20 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # How TLS clients behave
 
-Each client met the cases of the corpus (`mustaple cases list`) as live servers on loopback, under a root that it
-trusted, one after the other and each with a certificate of its own. `make clients` makes this page; what a word means
-and how a client is driven is in `mustaple grade client --help` and `--recipes`.
+Each client met the cases of the corpus (`mustaple cases list`) as live servers on loopback, each server with a
+certificate of its own under a root that the client trusted. `make clients` makes this page; `mustaple grade client
+--recipes` lists how the clients are driven.
 
 A profile is the policy of ours that the client comes nearest to: *agreement* is the part of the judged cases that came
-out as that policy has it, weighted by importance. Its differences are given by class of case and by clause. None of
-them needs a fault to be known: most follow from what a client sets out to do. *Lets in* means that it accepts what its
-profile refuses; *shuts out*, that it refuses what every policy accepts; *stricter*, that it refuses what its profile
-accepts and a stricter policy refuses; *fault*, that it crashed or hung. *Must*: an RFC forbids it, or a thief of the
-key gets in. *Should*: an RFC advises against it, or honest servers suffer. *Curious*: no text settles it. What could
-not be judged fairly, the edges of the clock among it, was skipped.
+out as that policy has it, weighted by importance. Its differences are given by class of case and by clause. *Lets in*
+means that it accepts what its profile refuses; *shuts out*, that it refuses what every policy accepts; *stricter*, that
+it refuses what its profile accepts and another policy refuses; *fault*, that it crashed or hung. *Must*: an RFC forbids
+it, or a thief of the key gets in. *Should*: an RFC advises against it, or honest servers suffer. *Curious*: no text
+settles it. What could not be judged fairly, the edges of the clock among it, was skipped.
+
+The nearest of five policies need not be near: below nine tenths the table says more than the name. And a client that
+asks the CA itself may let in, on the good answer that it gets there, a server that our policy holds to its promise of
+a good staple: it broke the promise, and was not fooled.
 """
 # What a family of cases is about, where its name does not say it.
 _CLASS: Final = {
