@@ -125,6 +125,8 @@ class Engine:
         turn = Turn()
         entry = self.entries.get(order.link.fingerprint)
         self._waits = {url: until for url, until in (self._waits | dict(waits)).items() if until > at}
+        if gathered.outcome is Outcome.GOOD and gathered.staple is not None:
+            self._waits.pop(gathered.staple.url, None)  # it answers again
         if entry is None or not entry.asking:
             return turn  # nobody wants it any more
         entry.asking, entry.settled, entry.lot = False, True, self._draw()

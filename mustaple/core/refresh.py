@@ -18,10 +18,9 @@ SHORTEST_WAIT: Final = timedelta(seconds=1)
 # The part of an answer's life that is kept back for getting the next one, whatever its max-age says.
 RESERVE: Final = 10
 # Renewals of answers signed in one moment are spread over this part of their life.
-SPREAD: Final = 20
-# Of what a staple has left to live no single wait takes more than this part; a Retry-After, which is asked for, more.
+SPREAD: Final = 40
+# Of what a staple has left to live no single wait takes more than this part, whoever asks for it.
 PATIENCE: Final = 8
-RETRY_AFTER_PATIENCE: Final = 2
 
 
 def half_life(this_update: datetime, dies_at: datetime) -> datetime:
@@ -178,7 +177,8 @@ def next_fetch(known: Known, at: datetime, pace: Pace) -> datetime | None:
     wait = known.responder.wait_until
     if wait is not None and wait > when:
         # Nobody signs this header (RFC 9919 §8.5): it may not take all the life that is left.
-        when = wait if death is None else min(wait, max(when, at + (death - at) / RETRY_AFTER_PATIENCE))
+        tried = min(known.responder.tried_at or at, at)
+        when = wait if death is None else min(wait, max(when, tried + (death - tried) / PATIENCE))
     when = max(when, at)
     return when if when < known.expires_at else None
 
