@@ -73,6 +73,8 @@ OTHERS: Final[dict[str, Callable[[], object]]] = {
     "network namespace": namespace,
     "mount namespace": mount_namespace,
     "IPv6 loopback": ipv6_loopback,
+    "libfaketime": lambda: list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")),
+    "golang.org/x/crypto": Path("/usr/share/gocode/src/golang.org/x/crypto/ocsp").exists,
 }
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mustaple.cli.outside import outside
+
 if TYPE_CHECKING:
     from mustaple.lab.cases import Case, World
 
@@ -161,6 +163,9 @@ def schema() -> None:
     from mustaple.report.cases_corpus import corpus_schema
 
     print_json(corpus_schema())
+
+
+app.command()(outside)
 
 
 def _chosen(family: list[str] | None) -> tuple[Case, ...]:

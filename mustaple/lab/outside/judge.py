@@ -49,7 +49,7 @@ class Judge(ABC):
         if question.code is not None and question.code in self.leaves:
             return f"it leaves that to its caller: {question.code.value}"
         if question.nonce is not None and not self.takes_nonce:
-            return "it cannot be told the nonce of the request"
+            return "it is not told the nonce of the request"
         return None
 
     @abstractmethod

@@ -43,7 +43,8 @@ def ask(
 ) -> dict[str, dict[str, Answer]]:
     """What each judge, by name, says to each question that it can be asked, by the case's id.
 
-    All judges are asked at once; `heard` is called for each answer. RuntimeError says that a judge cannot be started.
+    All judges are asked at once, and the same once; `heard` is called for each answer. Raises RuntimeError where a
+    judge cannot be started.
     """
     return asyncio.run(_ask_all(judges, questions, heard))
 
@@ -67,9 +68,10 @@ async def _ask_all(
 
 async def _ask_one(judge: Judge, questions: Sequence[Question], heard: Callable[[], None]) -> dict[str, Answer]:
     put = [question for question in questions if judge.why_not(question) is None]
-    said: dict[str, Answer] = {}
-    waiting = iter(put)
-    async for answer in judge.answers(put):
-        said[next(waiting).case] = answer
+    once = {question.same: question for question in put}
+    said: dict[tuple[bytes, ...], Answer] = {}
+    waiting = iter(once)
+    async for answer in judge.answers(list(once.values())):
+        said[next(waiting)] = answer
         heard()
-    return said
+    return {question.case: said[question.same] for question in put}

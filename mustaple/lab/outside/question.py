@@ -47,6 +47,11 @@ class Question:
         return self.link.subject.public_bytes(Encoding.DER)
 
     @property
+    def same(self) -> tuple[bytes, ...]:
+        """What is equal where two cases put the same question."""
+        return self.subject, self.issuer, self.evidence, self.nonce or b"", f"{self.at}".encode()
+
+    @property
     def issuer(self) -> bytes:
         """Its issuer (DER), which everybody is to trust."""
         return self.link.issuer.public_bytes(Encoding.DER)
@@ -56,21 +61,17 @@ def questions(cases: Iterable[Case], world: World) -> tuple[list[Question], dict
     """The question that each case puts, and for the other cases, by id, why there is none to put.
 
     A case has several pieces of evidence; the one that tells is the first that is not simply good. CRLs come first
-    where there are any. The same question is put once.
+    where there are any.
     """
     asked: list[Question] = []
     without: dict[str, str] = {}
-    first: dict[tuple[bytes, bytes, bytes, bytes | None], str] = {}
     for case in cases:
         setup = case.setup(world)
         found = _why_none(case, setup) or _most_telling(case, setup)
         if isinstance(found, Question):
-            same = first.setdefault((found.subject, found.issuer, found.evidence, found.nonce), case.id)
-            if same == case.id:
-                asked.append(found)
-                continue
-            found = f"the same question as {same}"
-        without[case.id] = found
+            asked.append(found)
+        else:
+            without[case.id] = found
     return asked, without
 
 

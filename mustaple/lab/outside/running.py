@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mustaple.lab.outside.question import Question
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 """Seconds that a program may take over one answer, its start included; a JVM on a busy machine takes its time."""
 _LINE: Final = 1 << 20  # bytes of the longest line that is read
 
