@@ -1,79 +1,18 @@
-"""A dozen telling cases for each client that we know how to drive: what they did when docs/clients.md was made.
-
-`make clients` grades them by the whole corpus. What changes here is worth a look at what changed in the client.
-"""
+"""Programs and libraries of others behave on a dozen telling cases as they did when docs/clients.md was made."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import pytest
+from grade_dozen import PROGRAMS, REFUSES, each_of, show_it_is_what_it_was
 
-from mustaple.lab.cases import find
-from mustaple.lab.grade_client import load, recipe_names
-from mustaple.lab.grade_client.grading import Order, grade
-from mustaple.report.grade_client import Outcome
-
-ACCEPTED_BY_ALL: Final = ("control/all-well", "presence/every-staple-unpromised")
-TELLING: Final = (
-    *ACCEPTED_BY_ALL,
-    "control/untrusted-root",
-    "presence/no-staple",
-    "presence/no-staple-responder-down",
-    "presence/leaf-staple-alone",
-    "presence/unpromised",
-    "presence/unpromised-responder-down",
-    "presence/unpromised-revoked-and-stripped",
-    "freshness/expired",
-    "binding/other-certificate",
-    "signature/forged",
-    "status/revoked",
-    "depth/lower-revoked",
-)
-PATH: Final = frozenset({"control/untrusted-root"})
-REVOKED: Final = PATH | {"status/revoked"}
-STAPLES: Final = REVOKED | {"freshness/expired", "binding/other-certificate", "signature/forged"}
-UNKEPT: Final = frozenset({"presence/no-staple", "presence/no-staple-responder-down"})
-PROMISE: Final = STAPLES | UNKEPT
-FETCHED: Final = "presence/unpromised-revoked-and-stripped"
-CHAIN: Final = "depth/lower-revoked"
-DOWN: Final = "presence/unpromised-responder-down"
-# What each refuses of these, and what it is called for it.
-REFUSES: Final[dict[str, tuple[str, frozenset[str]]]] = {
-    "curl": ("ignore", PATH),
-    "curl-cert-status": ("hard-fail", PROMISE | {"presence/unpromised", DOWN, FETCHED}),
-    "openssl": ("ignore", PATH),
-    "gnutls-cli": ("must-staple", PROMISE | {CHAIN}),
-    "wget": ("must-staple", PROMISE | {CHAIN}),
-    "python-ssl": ("ignore", PATH),
-    "httpx": ("ignore", PATH),
-    "node": ("ignore", PATH),
-    "java-default": ("ignore", PATH),
-    "java-soft-fail": ("must-staple", STAPLES | {CHAIN, FETCHED}),
-    "java-hard-fail": ("hard-fail", STAPLES | {CHAIN, FETCHED, DOWN}),
-    "mustaple-ignore": ("ignore", PATH),
-    "mustaple-soft-fail": ("soft-fail", REVOKED | {FETCHED}),
-    "mustaple-must-staple": ("must-staple", PROMISE | {FETCHED}),
-    "mustaple-hard-fail": ("hard-fail", PROMISE | {FETCHED, DOWN}),
-    "mustaple-strict": ("strict", frozenset(TELLING) - set(ACCEPTED_BY_ALL)),
-    "firefox": ("must-staple", REVOKED | UNKEPT | {"signature/forged", FETCHED}),
-    "chromium": ("ignore", REVOKED),
-}
-
-
-def needed(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.peer(*load(name).needs)
+from mustaple.lab.grade_client import recipe_names
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needed(name)) for name in REFUSES])
-def test_a_client_is_what_it_was(name: str) -> None:
-    report = grade(Order(recipe=load(name), cases=tuple(map(find, TELLING)), jobs=2))
-    assert {case.id: case.detail for case in report.cases if case.outcome in {Outcome.CRASH, Outcome.HANG}} == {}
-    refused = {case.id for case in report.cases if case.outcome is Outcome.REFUSE}
-    assert (report.profile, refused) == REFUSES[name]
-    assert report.client_version is not None
+@each_of(PROGRAMS)
+def test_the_client_is_what_it_was(name: str) -> None:
+    show_it_is_what_it_was(name)
 
 
 def test_every_recipe_has_its_row() -> None:
-    assert set(REFUSES) == set(recipe_names())
+    assert {*REFUSES} == {*recipe_names()}
