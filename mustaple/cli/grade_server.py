@@ -25,6 +25,10 @@ def server(
     ca: Annotated[
         Path | None, typer.Option("--ca", help="Certificates above those that the external server sends.")
     ] = None,
+    scene: Annotated[
+        list[str] | None,
+        typer.Option("--scene", help="Only first, slow, outage, wrong or promise; several times likewise."),
+    ] = None,
     format_: Annotated[
         FormatName | None, typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False)
     ] = None,
@@ -53,21 +57,27 @@ def server(
     if recipes:
         _list_recipes()
         return
+    if external is not None and scene:
+        raise InputError("--scene is for a server that is started here; one that runs already is only looked at")
     if (recipe is None) == (external is None):
         raise InputError("name a recipe (`mustaple grade server --recipes` lists them), or a server with --external")
     with report_output(output) as write:
-        report = _grade(recipe) if recipe is not None else _look(external or "", ca)
+        report = _grade(recipe, scene) if recipe is not None else _look(external or "", ca)
         write(_shown(report, "json" if json else format_ or "text", timeline=timeline))
     if not report.passed:
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _grade(name: str) -> ServerReport:
+def _grade(name: str, scenes: list[str] | None) -> ServerReport:
     from mustaple.cli.progress import Bar
-    from mustaple.lab.grade_server.grading import Order, grade
+    from mustaple.core.errors import InputError
+    from mustaple.lab.grade_server.grading import SCENES, Order, grade
     from mustaple.lab.grade_server.recipe import load
 
-    order = Order(recipe=load(name))
+    unknown = sorted(set(scenes or ()) - set(SCENES))
+    if unknown:
+        raise InputError(f"there is no scene {unknown[0]!r}; there are {', '.join(SCENES)}")
+    order = Order(recipe=load(name), scenes=tuple(each for each in SCENES if not scenes or each in scenes))
     with Bar.shown(order.steps, f"grading {order.recipe.name}") as bar:
         return grade(order, bar.step, lambda seconds: bar.step(f"{seconds:g} s are waited for", 0))
 

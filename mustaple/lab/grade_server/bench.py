@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mustaple.lab.grade_server.recipe import Recipe
     from mustaple.report.grade_server import Event
 
+LIFE: Final = 4 * 3600.0  # seconds for which an answer is good in a scene in which none grows old
 HOLD: Final = 1.0  # real seconds for which a held responder must keep a handshake waiting to have kept it
 _CLOCK_ERROR: Final = timedelta(seconds=30)
 _AGAIN: Final = 0.2  # seconds between two looks at whether the server has a staple by now
@@ -68,8 +69,11 @@ class Bench:
         return self._server
 
     @contextmanager
-    def scene(self, name: str, conduct: str = GOOD) -> Iterator[None]:
-        """A server that has never run, with certificates of its own and a responder that behaves so."""
+    def scene(self, name: str, conduct: str = GOOD, life: float = LIFE) -> Iterator[None]:
+        """A server that has never run, with certificates of its own and a responder that behaves so.
+
+        `life` is that of the responder's honest answers, in seconds.
+        """
         self._scenes += 1
         folder = self._folder / f"scene-{self._scenes}"
         folder.mkdir(mode=0o755)
@@ -78,7 +82,7 @@ class Bench:
         self.ground = Ground.make(self.responder.url)
         self.ground.write(folder)
         self.responder.release()
-        self.responder.life = timedelta(seconds=self.recipe.life)
+        self.responder.life = timedelta(seconds=life)
         self._server = GradedServer(self.recipe, folder, self.responder.url, self.clock.environment)
         self.behave(conduct)
         self._server.prepare()

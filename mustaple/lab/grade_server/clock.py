@@ -41,6 +41,8 @@ class Clock:
         self._library = library
         self._waiting = waiting
         self._ahead = timedelta()
+        self._speed = 1.0
+        self._hurried_since = datetime.now(UTC)
         self._never = threading.Event()
         self._write()
 
@@ -62,25 +64,36 @@ class Clock:
 
     def now(self) -> datetime:
         """The time on it, aware UTC."""
-        return datetime.now(UTC) + self._ahead
+        now = datetime.now(UTC)
+        return now + self._ahead + (now - self._hurried_since) * (self._speed - 1)
 
     def forward(self, seconds: float) -> None:
         """Let so many seconds pass."""
-        if self._library is None:
-            self._waiting(seconds)
-            self._never.wait(seconds)
+        if self._library is None or self._speed != 1:
+            self._waiting(seconds / self._speed)
+            self._never.wait(seconds / self._speed)
             return
         self._ahead += timedelta(seconds=seconds)
         self._write()
 
+    def hurry(self, speed: float) -> None:
+        """Let a server that is started right after this live so many times as fast, and wait for its time.
+
+        For one whose timers count the seconds that they slept: a leap does not wake it.
+        """
+        if self._library is not None:
+            self._speed, self._hurried_since = speed, datetime.now(UTC)
+            self._write()
+
     def reset(self) -> None:
         """Set it back to the system's time; for when no server runs."""
-        self._ahead = timedelta()
+        self._ahead, self._speed = timedelta(), 1.0
         self._write()
 
     def _write(self) -> None:
         """At once: the server may read it at any moment."""
+        pace = "" if self._speed == 1 else f" x{self._speed:g}"
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(f"+{self._ahead.total_seconds():.0f}\n", encoding="ascii")
+        fresh.write_text(f"+{self._ahead.total_seconds():.0f}{pace}\n", encoding="ascii")
         fresh.chmod(0o644)
         fresh.replace(self._file)

@@ -28,12 +28,11 @@ SCENES: Final = ("first", "slow", "outage", "wrong", "promise")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is asked for: this server in these scenes. `agent` says that the staple agent stands before it."""
+    """What is asked for: this server in these scenes, offered these wrong answers."""
 
     recipe: Recipe
     scenes: tuple[str, ...] = SCENES
     wrongs: tuple[str, ...] = WRONGS
-    agent: bool = False
 
     @property
     def steps(self) -> int:
@@ -95,7 +94,7 @@ def _report(order: Order, bench: Bench, found: Findings, at: datetime, seconds: 
         server=order.recipe.name,
         server_version=version_of(order.recipe),
         about=order.recipe.about,
-        agent=order.agent,
+        agent=order.recipe.agent,
         fetches=order.recipe.fetches,
         at=at,
         seconds=round(seconds, 1),

@@ -41,7 +41,9 @@ class _Course:
 
 def outage(bench: Bench, found: Findings) -> None:
     """Walk through the life of a staple and past its end; see `Findings` for what it leaves there."""
-    with bench.scene("outage"):
+    with bench.scene("outage", life=bench.recipe.life):
+        if bench.recipe.hurried is not None:
+            bench.clock.hurry(bench.recipe.hurried)
         mark = bench.timeline.mark()
         bench.start()
         bench.asked_first(mark)
@@ -84,7 +86,7 @@ def _walk(bench: Bench, found: Findings) -> _Course:
 def _until_asked(bench: Bench, course: _Course, mark: int, moment: float) -> tuple[Shaken, bool]:
     """One handshake, and whether the server asks for the next response; then another one before it gets its answer."""
     shaken, waited = bench.shake_while_held()
-    if not waited and bench.asked(mark, moment) is None:
+    if not waited and not bench.responder.pending and bench.asked(mark, moment) is None:
         return shaken, False
     if not waited:
         shaken, waited = bench.shake_while_held()

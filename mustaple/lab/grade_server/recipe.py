@@ -36,8 +36,10 @@ class Recipe(BaseModel):
     of its CA, in DER, before the server starts, because it fetches none itself.
 
     `life` is that of a response in seconds of the server's time. `leaps` says whether the server's clock can be set
-    forward; else that time is waited for, and `life` is short. `patience` is how long it may take to ask after
-    something has made it want to, `breath` how long to make use of an answer, `starting` to listen, in real seconds.
+    forward; else that time is waited for, and `life` is short. With `hurried` it is waited for too, so many times as
+    fast, because timers that count the seconds they slept are not woken by a leap. `patience` is how long the server
+    may take to ask after something has made it want to, `breath` how long to make use of an answer, `starting` to
+    listen, in real seconds. `agent` says that the staple agent stands in front: that the command starts both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,9 +57,11 @@ class Recipe(BaseModel):
     environment: dict[str, str] = {}
     life: float = Field(14400.0, gt=0)
     leaps: bool = True
+    hurried: float | None = Field(None, gt=1)
     patience: float = Field(1.0, gt=0)
     breath: float = Field(0.4, gt=0)
     gives_up_root: bool = False
+    agent: bool = False
     starting: float = Field(20.0, gt=0)
 
     @property
