@@ -26,7 +26,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench fuzz servers clients soak-playground clean distclean
+.PHONY: help demo test check lint types format bench fuzz servers clients mutants outside soak-playground soak-agent clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -53,7 +53,7 @@ types: $(VENV)/.has-check ## mypy, strict
 format: $(VENV)/.has-check ## lay the code out
 	$(IN)/ruff format .
 
-bench: $(VENV)/.has-bench $(SSLYZE)/.made ## the speed table, as ratios measured in this run
+bench: $(VENV)/.has-test $(SSLYZE)/.made ## the speed table, as ratios measured in this run
 	$(PYTEST) bench -s $(ARGS)
 
 fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuzz ARGS="--seconds 60 --seed 7"
@@ -61,6 +61,16 @@ fuzz: $(VENV)/.has-test ## mutated handshakes for ten minutes, or as in make fuz
 
 soak-playground: $(VENV)/.has-test ## two hundred clients of a playground for a minute, and what they leave behind
 	$(IN)/python tests/soak_playground.py --seconds 60 --clients 200 $(ARGS)
+
+soak-agent: $(VENV)/.has-test ## the staple agent: a simulated month, rounds of kill -9, and docs/agent-soak.md written anew
+	$(IN)/python -m mustaple.lab.agent_soak --page docs/agent-soak.md $(ARGS)
+
+outside: $(VENV)/.has-test ## the corpus before other people's judges, and docs/outside.md written anew
+	$(IN)/mustaple cases outside --known docs/divergences.toml --markdown >docs/outside.new
+	mv docs/outside.new docs/outside.md
+
+mutants: $(VENV)/.has-mutants ## change the judge, the policy and the wire format bit by bit: every change must fail a test
+	$(IN)/python tests/mutants.py $(ARGS)
 
 # Those that are here, from their distribution's packages; the page says which are missing, and `mustaple grade server
 # --recipes` of which package each is. On Debian, all of them: apt-get install libfaketime nginx-light apache2 haproxy
@@ -97,12 +107,12 @@ $(VENV)/.has-check: pyproject.toml constraints.txt | $(IN)/python
 	$(PIP) --editable '.[test,check]'
 	@touch $@ $(VENV)/.has-test $(VENV)/.has-package
 
-$(VENV)/.has-bench: pyproject.toml constraints.txt | $(IN)/python
-	$(PIP) --editable '.[test,bench]'
+$(VENV)/.has-mutants: pyproject.toml constraints.txt | $(IN)/python
+	$(PIP) --editable '.[test,mutants]'
 	@touch $@ $(VENV)/.has-test $(VENV)/.has-package
 
 # What is only compared with keeps its own dependencies to itself. Without it the bench skips that row, and says so.
-$(SSLYZE)/.made: bench/sslyze.txt | $(VENV)/.has-bench
+$(SSLYZE)/.made: bench/sslyze.txt | $(VENV)/.has-test
 	@$(IN)/python -m venv --clear --without-pip $(SSLYZE)
 	@if $(IN)/python -m pip --disable-pip-version-check --python $(SSLYZE)/bin/python install --quiet --requirement $<; \
 	then touch $@; else rm -rf $(SSLYZE); echo "sslyze cannot be installed here: nothing is compared with it." >&2; fi
