@@ -112,7 +112,6 @@ _ERROR_STATUS: Final = {
 def _why_unreadable(response: bytes, error: Exception) -> Reason:
     """The most helpful reason for a response that the parser refuses (RFC 6960 §4.2.1)."""
     from asn1crypto.ocsp import OCSPResponse
-    from asn1crypto.parser import parse
 
     if not response:
         return Reason(Code.MALFORMED, "it is empty")
@@ -120,8 +119,7 @@ def _why_unreadable(response: bytes, error: Exception) -> Reason:
     if head.startswith((b"-----begin", b"<!doctype", b"<html")):
         return Reason(Code.MALFORMED, f"it is {'PEM' if head.startswith(b'-') else 'HTML'}, not DER")
     try:
-        *_, content, trailer = parse(response)
-        used = len(response) - len(trailer) if not content else _length(response)
+        used = _length(response)
     except ValueError:
         return Reason(Code.MALFORMED, "it is cut short, or is not DER")
     if used < len(response):
