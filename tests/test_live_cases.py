@@ -18,7 +18,7 @@ from mustaple.core.verdict import Source
 from mustaple.lab.cases import FAMILIES, World, cases, find
 from mustaple.lab.cases.handshake import TLS12, TLS13
 from mustaple.lab.cases.setup import BOTH
-from mustaple.lab.live import CaseServer, host_of
+from mustaple.lab.live import CaseServer, host_of, stock
 from mustaple.lab.live.ends import IncompleteError, server_name
 from mustaple.net.client import check
 from mustaple.net.fetch import fetch_crl, fetch_ocsp, new_nonce
@@ -28,6 +28,7 @@ from mustaple.report.cases_run import found_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from certtools.chain import Link
     from mustaple.lab.cases import Case
     from mustaple.lab.live import HTTPRequest, Visit
 
@@ -253,6 +254,28 @@ def test_a_case_stays_what_it_is_however_long_the_server_runs() -> None:
         assert own != server.trusted(find("depth/trusted-leaf"))
         now[0] -= timedelta(days=1)
         assert server.setup(ALL_WELL).at <= now[0], "a clock put back is heeded, too"
+
+
+def test_the_responder_remembers_for_a_while_and_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answers(certificates: list[Link]) -> list[bool]:
+        found = []
+        for link in certificates:
+            try:
+                found.append(bool(fetch_ocsp(link, timeout=PATIENT).body))
+            except NetworkError:
+                found.append(False)
+        return found
+
+    now, to_the_second = [datetime.now(UTC)], find("clock/this-update-now")
+    with CaseServer([ALL_WELL, to_the_second], clock=lambda: now[0]) as server:
+        first = server.setup(ALL_WELL).chain.links[0]
+        now[0] += timedelta(minutes=1)
+        assert answers([first, server.setup(ALL_WELL).chain.links[0]]) == [True, True]
+        now[0] += timedelta(minutes=2)
+        assert answers([first, server.setup(ALL_WELL).chain.links[0]]) == [False, True]
+        monkeypatch.setattr(stock, "MOST_REMEMBERED", 3)
+        made = [server.setup(to_the_second).chain.links[0] for _ in range(5)]
+        assert answers(made) == [False, False, True, True, True], "each is another's, and the latest are kept"
 
 
 def test_an_anchor_of_its_own_lasts_for_hours() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -14,7 +15,11 @@ from certtools.forge import MUTATIONS
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.lab.misbehaviour import BEHAVIOURS, MisbehavingStapler
 from mustaple.lab.misbehaviour.acts import FLAP, is_down
+from mustaple.lab.misbehaviour.catalogue import SERVER
+from mustaple.lab.misbehaviour.front import Front
+from mustaple.lab.misbehaviour.plan import Plan
 from mustaple.net.client import check
+from mustaple.net.listen import listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +144,22 @@ def test_conditions_count_handshakes_that_ask_and_connections(house: House) -> N
     assert [house.code() for _ in range(6)] == ["", "revoked", "", "revoked", "none", "none"]
     house.set(f"revoked@serial={1:x}")
     assert house.code() == ""
+
+
+def test_there_is_room_for_so_many() -> None:
+    front = Front(listener := listen(), ("127.0.0.1", 9), Plan(["hang"], lambda: 0.0, SERVER), most=1)
+    front.start()
+    try:
+        with socket.create_connection(listener.getsockname(), timeout=PATIENT) as one:
+            one.sendall(b"hello")
+            with socket.create_connection(listener.getsockname(), timeout=PATIENT) as other:
+                with suppress(ConnectionResetError):
+                    assert other.recv(1) == b""
+                one.settimeout(0)
+                with pytest.raises(BlockingIOError):
+                    one.recv(1)
+    finally:
+        front.close()
 
 
 def test_the_end_lets_go_of_everybody(tmp_path: Path) -> None:
