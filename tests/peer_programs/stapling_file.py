@@ -1,6 +1,6 @@
 """A server that staples what a file holds, with care or without.
 
-    stapling_file.py PORT CHAIN KEY STAPLE careful|careless
+stapling_file.py PORT CHAIN KEY STAPLE careful|careless
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from mustaple.report.grade_server import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from mustaple.lab.grade_server.recipe import Recipe
     from mustaple.report.grade_server import Event
@@ -190,10 +191,11 @@ class Bench:
         """Give the server a moment with an answer that it has got: what it does with it cannot be seen."""
         threading.Event().wait(self.recipe.breath)
 
-    def forward(self, seconds: float) -> None:
-        """Let so many seconds of the server's time pass."""
+    def forward_to(self, moment: datetime) -> None:
+        """Let the server's time pass until then; nothing where it is later already."""
+        seconds = max((moment - self.clock.now()).total_seconds(), 0)
         self.clock.forward(seconds)
-        self.timeline.note(EventKind.CLOCK, f"{seconds:g} s later")
+        self.timeline.note(EventKind.CLOCK, f"{seconds:.1f} s later")
 
     def clock_error(self) -> str | None:
         """How far the server's clock is off the bench's, in words; None where it is right, or says no time."""

@@ -10,6 +10,7 @@ from mustaple.lab.grade_server.scenes import MANY, NEVER_ASKS
 from mustaple.report.grade_server import EventKind
 
 if TYPE_CHECKING:
+    from mustaple.core.verdict import Judgement
     from mustaple.lab.grade_server.bench import Bench
     from mustaple.lab.grade_server.findings import Findings
     from mustaple.lab.grade_server.handshake import Shaken
@@ -49,13 +50,13 @@ def outage(bench: Bench, found: Findings) -> None:
         bench.asked_first(mark)
         bench.breathe()
         ripe = bench.ripen()
-        if not ripe.good:
+        if ripe.leaf is None or not ripe.good:
             for name in _ANSWERS:
                 found.say(name, UNSEEN, f"there was never a good staple to grow old: {ripe}")
             return
         bench.breathe()
         bench.behave(_FAILURE)
-        course = _walk(bench, found)
+        course = _walk(bench, found, ripe.leaf)
         wrong = bench.clock_error()
         if wrong is not None:
             for name in _ANSWERS:
@@ -64,13 +65,16 @@ def outage(bench: Bench, found: Findings) -> None:
         _conclude(bench, found, course)
 
 
-def _walk(bench: Bench, found: Findings) -> _Course:
+def _walk(bench: Bench, found: Findings, staple: Judgement) -> _Course:
     course = _Course()
+    born, dies = staple.this_update, staple.next_update
+    if born is None or dies is None:
+        raise AssertionError("the bench's responder says until when its answers are good")
     bench.responder.hold()
     moment = _MOMENT if bench.clock.leaps else 0.01
-    for before, step in zip((0, *STEPS), STEPS, strict=False):
+    for step in STEPS:
         mark = bench.timeline.mark()
-        bench.forward(round(bench.recipe.life * (step - before) / 100, 3))
+        bench.forward_to(born + (dies - born) * step / 100)
         if course.asked_at is not None or not bench.recipe.fetches:
             course.shaken[step] = bench.shake()
         else:
@@ -125,9 +129,8 @@ def _conclude(bench: Bench, found: Findings, course: _Course) -> None:
         )
         _retained(found, course, asked)
     dead = [step for step, shaken in course.shaken.items() if shaken.dead]
-    late = [step for step in STEPS if step > 100]
     if dead:
-        said = f"{life}: past its nextUpdate it was served in {len(dead)} of {len(late)} handshakes"
+        said = f"{life}: past its nextUpdate, at {dead[-1]} % of its life still: {course.shaken[dead[-1]]}"
         found.say("respects_next_update", NO, said, [course.events[each] for each in dead])
     else:
         kept = max((step for step, shaken in course.shaken.items() if shaken.good), default=0)
