@@ -84,7 +84,7 @@ def _dress(axes: Any, simulation: Simulation, floor: float) -> None:
     axes.set_xticks(list(_TICKS), list(_TICKS.values()))
     axes.minorticks_off()
     axes.axhspan(floor / 2, floor * 2, color="#000000", alpha=0.06, linewidth=0, zorder=0)
-    axes.annotate("refused nobody", (0.0, floor), (6, 0), ("axes fraction", "data"), "offset points", va="center")
+    axes.annotate("refused nobody", (0.0, floor * 2), (6, -4), ("axes fraction", "data"), "offset points", va="top")
     axes.set_ylim(bottom=floor / 2)
     axes.grid(visible=True, color="#000000", alpha=0.12)
     axes.set_xlabel("exposed: how long the thief of a revoked leaf's key is believed")
