@@ -206,10 +206,11 @@ def test_nobody_is_waited_for_who_has_left(tmp_path: Path, text: str) -> None:
         assert house.fetched() == "good"
 
 
-def test_the_end_of_the_server_lets_go_of_those_who_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["hang", "slow"])
+def test_the_end_of_the_server_lets_go_of_those_who_wait(tmp_path: Path, text: str) -> None:
     pauses, said = Pauses(forever=True), []
     with House(tmp_path, pause=pauses) as house:
-        house.set("hang")
+        house.set(text)
         waiting = threading.Thread(target=lambda: said.append(house.fetched(timeout=PATIENT)))
         waiting.start()
         assert pauses.begun.wait(PATIENT)
