@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from mustaple.agent.entry import Entry, Responder, addresses, is_obliged, origin_of
@@ -286,6 +286,7 @@ class Engine:
 
     def _hold(self, entry: Entry, staple: Staple, at: datetime, turn: Turn) -> None:
         same = entry.staple is not None and entry.staple.response == staple.response
+        staple = replace(staple, fetched_at=at)  # also where the one that is held is newer than what came
         entry.staple, entry.buried, entry.revoked, entry.early = staple, None, None, False
         entry.trouble, entry.said, entry.problem = NONE, "", ""
         if entry.level is Level.DEAD:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from certtools.extensions import ocsp_urls
 from certtools.feature import FeatureError, read_features
 from mustaple.core.refresh import NONE, Known, Level, Trouble
-from mustaple.net.exchange import url_fault
+from mustaple.net.exchange import shown, url_fault
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -114,9 +114,7 @@ def addresses(link: Link) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
         if fault is None:
             usable[url] = None
         else:
-            printable = "".join(each if each.isprintable() else "?" for each in url)
-            shown = printable if len(printable) <= 100 else f"{printable[:97]}..."
-            refused.append((shown, fault.format("it").removesuffix(".")))
+            refused.append((shown(url), fault.format("it").removesuffix(".")))
     return tuple(usable), tuple(refused)
 
 

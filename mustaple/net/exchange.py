@@ -143,7 +143,7 @@ class Exchange:
     @property
     def name(self) -> str:
         """The address as errors show it: printable, and short."""
-        return _shown(self.asked)
+        return shown(self.asked)
 
     def head(self, status: int, headers: Mapping[str, str]) -> bool:
         """Take the status line and the headers (names in lower case): True to read the body, False to ask again."""
@@ -163,7 +163,7 @@ class Exchange:
             raise NetworkError(f"{self.name} answered in an encoding that nobody asked for.")
         said = headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.media_type is not None and said != self.media_type:
-            raise NetworkError(f"{self.name} answered with {_shown(said) or 'no content type'}, not {self.media_type}.")
+            raise NetworkError(f"{self.name} answered with {shown(said) or 'no content type'}, not {self.media_type}.")
         length = headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > self.max_bytes:
             raise self._oversized()
@@ -177,9 +177,9 @@ class Exchange:
         target = urljoin(self.url, location)
         if len(self._redirects) == MAX_REDIRECTS:
             raise NetworkError(f"{self.name} redirects more than {MAX_REDIRECTS} times.")
-        self._check(target, f"{self.name}, redirecting to {_shown(target)},")
+        self._check(target, f"{self.name}, redirecting to {shown(target)},")
         if self.same_host and not _same_host(self.asked, target):
-            raise NetworkError(f"{self.name} redirects to {_shown(target)}, which is another host or port.")
+            raise NetworkError(f"{self.name} redirects to {shown(target)}, which is another host or port.")
         self._redirects.append(target)
         self.url = target
 
@@ -187,7 +187,7 @@ class Exchange:
     def _check(url: str, name: str) -> None:
         fault = url_fault(url)
         if fault is not None:
-            raise NetworkError(fault.format(_shown(name)))
+            raise NetworkError(fault.format(shown(name)))
 
     def feed(self, chunk: bytes) -> None:
         """Take a piece of the body."""
@@ -249,7 +249,8 @@ def _same_host(asked: str, target: str) -> bool:
     return one.hostname == other.hostname and (before == after or (before == 80 and https))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text from a certificate or a peer as errors show it: printable, and short."""
     printable = "".join(character if character.isprintable() else "?" for character in text)
     return printable if len(printable) <= 120 else printable[:117] + "..."
 

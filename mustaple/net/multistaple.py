@@ -16,7 +16,7 @@ from mustaple.core.verdict import Code, Judgement, Reason, Source, Status
 from mustaple.net.caching import kept_until, retry_at
 from mustaple.net.deadline_loop import DeadlineLoop
 from mustaple.net.dial import Deadline
-from mustaple.net.exchange import RetryLaterError
+from mustaple.net.exchange import RetryLaterError, shown, url_fault
 from mustaple.net.fetch import TIMEOUT, afetch_ocsp, new_nonce, ocsp_urls
 from mustaple.net.store import Loaded, Staple
 
@@ -215,6 +215,9 @@ class _Run:
         self, link: Link, url: str, stored: Staple | None, timeout: float
     ) -> tuple[Staple | None, Judgement]:
         """What one address says, and the staple it is where that is good."""
+        fault = url_fault(url)
+        if fault is not None:
+            return None, _missing(link, shown(url), Code.UNREACHABLE, fault.format(shown(url)).rstrip("."))
         at = self._how.clock()
         wait = self.waits.get(url)
         if wait is not None and at < wait and not self._how.force:
