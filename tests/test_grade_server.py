@@ -18,7 +18,9 @@ from mustaple.cli.app import run as mustaple
 from mustaple.core.errors import InputError
 from mustaple.lab.grade_server.bench import Bench
 from mustaple.lab.grade_server.external import grade_external
+from mustaple.lab.grade_server.findings import Findings
 from mustaple.lab.grade_server.grading import Order, grade
+from mustaple.lab.grade_server.outage import outage
 from mustaple.lab.grade_server.recipe import Recipe, load, recipe_names
 from mustaple.net.stapling_server import ChainStaplingServer
 from mustaple.report.grade_server import QUESTIONS, EventKind, ServerReport, grade_server_schema, server_json
@@ -84,6 +86,15 @@ def test_a_server_whose_clock_does_not_follow_is_not_judged_by_it() -> None:
     report = grade(Order(recipe=recipe.model_copy(update={"files": stays}), scenes=("outage",)))
     assert (report.retains_on_error, report.respects_next_update, report.refreshes_before_death) == NEVER
     assert "could not be set forward" in report.evidence["respects_next_update"].said
+
+
+@pytest.mark.peer("nginx")
+def test_without_libfaketime_nobody_waits_for_hours() -> None:
+    found = Findings()
+    with Bench(load("nginx"), library=lambda: None) as bench:
+        outage(bench, found)
+    assert found.answers == dict.fromkeys(found.answers)
+    assert "libfaketime is not installed" in found.evidence["respects_next_update"].said
 
 
 @pytest.mark.peer("openssl", "libfaketime")

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from mustaple.report.plain import json_text
 
 SCHEMA: Final = "mustaple-grade-server/1"
+NOT_TRIED: Final = "it was not tried"
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from mustaple.report.grade_server import NEUTRAL, QUESTIONS, UNWANTED
+from mustaple.report.grade_server import NEUTRAL, NOT_TRIED, QUESTIONS, UNWANTED
 from mustaple.report.plain import printable
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ def server_text(report: ServerReport, *, timeline: bool = False) -> str:
     front = ", with the staple agent in front" if report.agent else ""
     lines = [printable(f"{report.server}{version}{front}: {report.about}"), ""]
     for name, question in QUESTIONS.items():
+        if report.evidence[name].said == NOT_TRIED:
+            continue
         answer = getattr(report, name)
         lines += _answer(sign(name, answer), _WORDS[answer], question, report.evidence[name].said)
     reaction = report.must_staple_without_staple
     said = report.evidence["must_staple_without_staple"].said
-    lines += _answer(" ", reaction or "?", "must-staple, and no staple to be had", said)
+    if said != NOT_TRIED:
+        lines += _answer(" ", reaction or "?", "must-staple, and no staple to be had", said)
     lines += ["", "Ryan Sleevi's eight points for servers"]
     lines += [f"  {_WORDS[each.holds]:<4} {each.name}: {printable(each.said)}" for each in report.sleevi]
     columns = ", ".join(f"{IMC_2018[name]}: {_WORDS[answer]}" for name, answer in report.imc_2018)

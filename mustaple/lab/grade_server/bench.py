@@ -33,11 +33,20 @@ _AGAIN: Final = 0.2  # seconds between two looks at whether the server has a sta
 
 
 class Bench:
-    """A context manager; scenes run one after another. `waiting` is told of time that is waited for, in seconds."""
+    """A context manager; scenes run one after another. `waiting` is told of time that is waited for, in seconds.
 
-    def __init__(self, recipe: Recipe, waiting: Callable[[float], None] = lambda _: None) -> None:
+    `library` finds libfaketime, or None.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        waiting: Callable[[float], None] = lambda _: None,
+        library: Callable[[], Path | None] = faketime_library,
+    ) -> None:
         self.recipe = recipe
         self._waiting = waiting
+        self._library = library
         self._closing = ExitStack()
         self._scenes = 0
         self.ground: Ground
@@ -49,7 +58,7 @@ class Bench:
             folder = tempfile.TemporaryDirectory(prefix="graded-server-", ignore_cleanup_errors=True)
             self._folder = Path(stack.enter_context(folder))
             self._folder.chmod(0o711)  # a server that gives up root still has to find its files
-            library = faketime_library() if self.recipe.leaps else None
+            library = self._library() if self.recipe.leaps else None
             self.clock = Clock(self._folder, library, self._waiting)
             self.timeline = Timeline(self.clock)
             self.responder = stack.enter_context(BenchResponder(self.clock, self.timeline))

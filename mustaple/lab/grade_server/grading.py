@@ -16,7 +16,7 @@ from mustaple.lab.grade_server.points import imc_2018, sleevi
 from mustaple.lab.grade_server.recipe import PROGRAMS, which
 from mustaple.lab.grade_server.scenes import first_clients, slow_responder
 from mustaple.lab.grade_server.wrongs import WRONGS, Wrongs, must_staple
-from mustaple.report.grade_server import QUESTIONS, SCHEMA, Evidence, Requests, ServerReport
+from mustaple.report.grade_server import NOT_TRIED, QUESTIONS, SCHEMA, Evidence, Requests, ServerReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,7 +109,7 @@ def _report(order: Order, bench: Bench, found: Findings, at: datetime, seconds: 
     )
 
 
-def fill_in(found: Findings, names: Iterable[str], said: str = "it was not tried") -> None:
+def fill_in(found: Findings, names: Iterable[str], said: str = NOT_TRIED) -> None:
     """Evidence for what has none."""
     for name in names:
         found.evidence.setdefault(name, Evidence(said=said, events=[]))
