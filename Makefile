@@ -76,7 +76,7 @@ mutants: $(VENV)/.has-mutants ## change the judge, the policy and the wire forma
 # --recipes` of which package each is. On Debian, all of them: apt-get install libfaketime nginx-light apache2 haproxy
 # caddy lighttpd lighttpd-mod-openssl h2o hitch trafficserver gnutls-bin openssl openjdk-17-jdk-headless
 servers: $(VENV)/.has-package ## how nginx, Apache, HAProxy and other servers staple, each a minute or so: docs/servers.md
-	$(IN)/python -m mustaple.lab.grade_server.everything docs/servers.md
+	$(IN)/python -m mustaple.lab.grade_server.everything docs/servers.md build/servers $(ARGS)
 
 # Graded one after the other, by the whole corpus; a client that deviates (exit 1) is what the page is about.
 CLIENTS := curl curl-cert-status gnutls-cli java-default java-soft-fail java-hard-fail python-ssl firefox chromium
