@@ -31,10 +31,11 @@ TELLING: Final = (
     "binding/other-certificate",
     "signature/forged",
     "status/revoked",
+    "status/unpromised-revoked",
     "depth/lower-revoked",
 )
 PATH: Final = frozenset({"control/untrusted-root"})
-REVOKED: Final = PATH | {"status/revoked"}
+REVOKED: Final = PATH | {"status/revoked", "status/unpromised-revoked"}
 STAPLES: Final = REVOKED | {"freshness/expired", "binding/other-certificate", "signature/forged"}
 UNKEPT: Final = frozenset({"presence/no-staple", "presence/no-staple-responder-down"})
 PROMISE: Final = STAPLES | UNKEPT
@@ -60,7 +61,7 @@ REFUSES: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "mustaple-hard-fail": ("hard-fail", PROMISE | {FETCHED, DOWN}),
     "mustaple-strict": ("strict", frozenset(TELLING) - set(ACCEPTED_BY_ALL)),
     "firefox": ("must-staple", REVOKED | UNKEPT | {"signature/forged", FETCHED}),
-    "chromium": ("ignore", REVOKED),
+    "chromium": ("soft-fail", REVOKED),
 }
 
 
