@@ -34,6 +34,7 @@ class Target:
     deployer: Deployer
     first: bool = False
     given: Desired | None = None
+    tried: tuple[bytes, tuple[bytes | None, ...]] | None = None
     failures: int = 0
     retry_at: datetime | None = None
     said: str = ""
@@ -44,11 +45,13 @@ class Target:
         """Whether there is something to do now."""
         if self.busy or (self.given is not None and self.given.key == wanted.key):
             return False
-        if not wanted.settled and not self._has_died(wanted):
+        died = self._has_died(wanted)
+        if not wanted.settled and not died:
             return False  # in a moment more is known
+        if died and self.tried != wanted.key:
+            return True  # however long the back-off from something else is
         # A retry that lies far ahead was planned before the clock was set back.
-        waits = self.retry_at is not None and at < self.retry_at <= at + timedelta(seconds=2 * _LONGEST)
-        return not waits or self._has_died(wanted)
+        return self.retry_at is None or not at < self.retry_at <= at + timedelta(seconds=2 * _LONGEST)
 
     def may_go_back(self, wanted: Desired) -> bool:
         """Whether what is there from before may be served: nothing dead is among it."""
@@ -57,7 +60,7 @@ class Target:
     def _has_died(self, wanted: Desired) -> bool:
         """Whether something that was given is served no longer by right, and nothing has taken its place."""
         if self.given is None:
-            return all(each is not None for each in wanted.staples)  # all there is to know is known
+            return False
         given = dict(zip(self.given.site.chain.links, self.given.staples, strict=True))
         now = dict(zip(wanted.site.chain.links, wanted.staples, strict=True))
         return any(staple is not None and now.get(link, staple) is None for link, staple in given.items())
@@ -85,6 +88,7 @@ def hand_over(target: Target, wanted: Desired, at: datetime, check: Verify = ver
     a withdrawal is never undone.
     """
     site, withdrawing = wanted.site, not any(wanted.staples)
+    target.tried = wanted.key
     try:
         if withdrawing:
             target.deployer.withdraw(site)

@@ -36,7 +36,9 @@ class DirectoryShelf:
         self.folder = folder
 
     def load(self, link: Link, at: datetime, rules: Rules) -> Staple | Wrong | None:
-        """See `Shelf.load`."""
+        """See `Shelf.load`. What a process that was killed had begun to write is swept up: nobody else writes here."""
+        for begun in (self.folder / link.fingerprint.hex()).glob(".*"):
+            begun.unlink(missing_ok=True)
         found = self._store(link).load(at, _alone(link), rules)
         if found.wrong:
             return found.wrong[0]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from certtools.chain import Chain, Link
     from mustaple.agent.engine import Order
 
-LONGEST: Final = 0.06  # seconds until the shot, at most
+LONGEST: Final = 0.4  # seconds until the shot, at most
 _LIFE: Final = timedelta(seconds=20)  # of an answer: simulated time passes quickly
 _RULES: Final = Rules(max_age=timedelta(days=366))
 
