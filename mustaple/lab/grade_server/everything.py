@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,37 +12,48 @@ from mustaple.core.errors import InputError, NetworkError
 from mustaple.lab.grade_server.grading import Order, grade
 from mustaple.lab.grade_server.recipe import load, recipe_names
 from mustaple.report.check_output import report_output
+from mustaple.report.grade_server import ServerReport, server_json
 from mustaple.report.servers_page import servers_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mustaple.report.grade_server import ServerReport
 
-
-def everything(names: Iterable[str]) -> tuple[list[ServerReport], list[ServerReport], dict[str, str]]:
-    """Every server by itself, those that have such a recipe with the agent in front, and why others are missing."""
-    alone: list[ServerReport] = []
-    fronted: list[ServerReport] = []
+def grade_into(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Grade these servers, one after the other; each report goes into the folder. Why others are missing."""
     missing: dict[str, str] = {}
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        recipe = load(name)
-        print(f"{name}: grading, which takes a minute or so", file=sys.stderr)  # noqa: T201  nobody else tells
+        _tell(f"{name}: grading, which takes some minutes")
         try:
-            report = grade(Order(recipe=recipe))
+            report = grade(Order(recipe=load(name)))
         except (InputError, NetworkError) as error:
             missing[name] = str(error)
-            print(f"{name}: {error}", file=sys.stderr)  # noqa: T201
-        else:
-            (fronted if recipe.agent else alone).append(report)
-    return alone, fronted, missing
+            _tell(f"{name}: {error}")
+            continue
+        with report_output(folder / f"{name}.json") as write:
+            write(server_json([report]))
+    return missing
+
+
+def page_of(folder: Path, missing: dict[str, str]) -> str:
+    """The page of all reports in the folder."""
+    found = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
+    reports = [ServerReport.model_validate(each) for each in found]
+    alone, fronted = [each for each in reports if not each.agent], [each for each in reports if each.agent]
+    return servers_page(datetime.now(UTC).date(), alone, fronted, missing)
+
+
+def _tell(said: str) -> None:
+    print(said, file=sys.stderr)  # noqa: T201  nobody else tells of what takes minutes
 
 
 def main() -> None:
-    """Write the page to the file that is named."""
-    with report_output(Path(sys.argv[1])) as write:
-        alone, fronted, missing = everything(recipe_names())
-        write(servers_page(datetime.now(UTC).date(), alone, fronted, missing))
+    """Grade the servers named after the page and the folder of reports, or all, and write the page of the folder."""
+    page, folder, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    with report_output(page) as write:
+        missing = grade_into(folder, names or recipe_names())
+        write(page_of(folder, missing))
 
 
 if __name__ == "__main__":
