@@ -182,6 +182,24 @@ def test_gaps_of_a_site_follow_one_another(ahead: str) -> None:
         assert (start[1:] >= end[:-1]).all()
 
 
+def test_a_revocation_costs_a_naive_server_the_staple_of_the_new_certificate() -> None:
+    plan = Plan(400_000.0, 0.0, 300.0, "late", lag=60.0)
+    none = draw_outages(small(outages__share=0), np.random.default_rng(3), -1e6, 2e6)
+    gaps = follow(plan, np.zeros(9, np.int64), none, 2e6, rng=np.random.default_rng(3), losses_at=np.full(9, 1e6))
+    lost = gaps.start == 1e6
+    assert (np.sort(gaps.site[lost]) == np.arange(9)).all()
+    assert (gaps.end[lost] - gaps.start[lost] == 60).all()
+
+    def without(rate: float) -> float:
+        """Seconds without a staple, of each site on the average, where each end of one costs an hour."""
+        parameters = small(revocations__per_year=rate, outages__share=0, naive__lag_seconds=3600)
+        world = draw_world(parameters, np.random.default_rng(4))
+        ends = np.where(np.append(np.diff(world.begins), -1) < 0, world.horizon, np.append(world.begins[1:], 0))
+        return float((ends - world.begins)[(world.stands & int(Stands.NAIVE_STAPLE)) == 0].sum()) / 40
+
+    assert without(50) - without(0) > 600
+
+
 def test_segments_say_what_stands_when() -> None:
     """At random moments the segments agree with the gaps and outages they were made of."""
     parameters = small(outages__share=0.999, outages__hours=48)
@@ -195,6 +213,13 @@ def test_segments_say_what_stands_when() -> None:
         assert (np.diff(begins) >= 0).all()
         last = world.stands[world.offset[site + 1] - 1]
         assert last == int(Stands.PROMISE) + int(Stands.SHORT_LEAF) * 2 - 1, "at the horizon every gap has ended"
+
+
+def test_the_sites_share_the_connections_as_their_popularity_says() -> None:
+    even = draw_world(small(sites__popularity=0), np.random.default_rng(6)).weight
+    assert even == pytest.approx(np.full(40, 1 / 40))
+    zipf = np.sort(draw_world(small(sites__popularity=1), np.random.default_rng(6)).weight)[::-1]
+    assert zipf == pytest.approx(1 / np.arange(1, 41) / (1 / np.arange(1, 41)).sum())
 
 
 def test_every_connection_is_counted_once() -> None:

@@ -180,3 +180,17 @@ def test_an_interval_narrows_with_the_root_of_the_connections() -> None:
     assert agrees(few, 0.15 * 0.1)
     assert agrees(many, 0.15 * 0.1)
     assert 5 < (few.high - few.low) / (many.high - many.low) < 20
+
+
+def test_a_staple_serves_no_thief_beyond_the_certificate() -> None:
+    found = rows(world(leaf__life_days=5, leaf__renew_days=5, staple__resign_days=0), 12)
+    assert agrees(found["must-staple, agent"].exposure, 5 / 2 * DAY)
+
+
+def test_servers_as_they_are_staple_for_the_leaf_alone() -> None:
+    found = rows(world(sites__chain_stapling=0), 1200)
+    assert found["strict, naive"].refused.value == 1
+    assert found["must-staple, naive"].refused.value < 0.01
+    assert found["strict, agent"].refused.value < 0.01
+    half = rows(world(sites__chain_stapling=0.5), 120_000)
+    assert agrees(half["strict, naive"].refused, 0.5)
