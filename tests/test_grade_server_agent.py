@@ -11,7 +11,7 @@ from mustaple.lab.grade_server.recipe import load
 @pytest.mark.peer("nginx")
 @pytest.mark.timeout(240)
 def test_with_the_agent_nginx_does_what_it_does_not_by_itself() -> None:
-    recipe = load("nginx-agent").model_copy(update={"life": 24})
+    recipe = load("nginx-agent").model_copy(update={"life": 16})
     report = grade(Order(recipe=recipe, scenes=("first", "outage", "wrong"), wrongs=("revoked",)))
     assert report.agent
     assert (report.staples_first_handshake, report.keeps_over_restart, report.prefetches) == (True, True, True)

@@ -26,6 +26,7 @@ _ANSWERS: Final = (
     "respects_next_update",
 )
 _FAILURE: Final = "try-later"
+_TRIES: Final = 3  # servers: some miss the very first response, where it comes before they listen for it
 _MOMENT: Final = 0.3  # real seconds that a server has to ask after each step
 
 
@@ -46,27 +47,37 @@ def outage(bench: Bench, found: Findings) -> None:
         for name in _ANSWERS:
             found.say(name, UNSEEN, "its clock could not be set forward: libfaketime is not installed here")
         return
-    with bench.scene("outage", life=bench.recipe.life):
-        if bench.recipe.hurried is not None:
-            bench.clock.hurry(bench.recipe.hurried)
-        mark = bench.timeline.mark()
-        bench.start()
-        bench.asked_first(mark)
-        bench.breathe()
-        ripe = bench.ripen()
-        if ripe.leaf is None or not ripe.good:
-            for name in _ANSWERS:
-                found.say(name, UNSEEN, f"there was never a good staple to grow old: {ripe}")
-            return
-        bench.breathe()
-        bench.behave(_FAILURE)
-        course = _walk(bench, found, ripe.leaf)
-        wrong = bench.clock_error()
-        if wrong is not None:
-            for name in _ANSWERS:
-                found.say(name, UNSEEN, f"its clock could not be set forward: {wrong}")
-            return
+    for _ in range(_TRIES):
+        with bench.scene("outage", life=bench.recipe.life):
+            ripe = _start(bench)
+            if ripe.leaf is not None and ripe.good:
+                _watch(bench, found, ripe.leaf)
+                return
+    for name in _ANSWERS:
+        said = f"with a response good for {bench.recipe.life:g} s there was never a good staple to grow old: {ripe}"
+        found.say(name, UNSEEN, said)
+
+
+def _start(bench: Bench) -> Shaken:
+    if bench.recipe.hurried is not None:
+        bench.clock.hurry(bench.recipe.hurried)
+    mark = bench.timeline.mark()
+    bench.start()
+    bench.asked_first(mark)
+    bench.breathe()
+    return bench.ripen()
+
+
+def _watch(bench: Bench, found: Findings, staple: Judgement) -> None:
+    bench.breathe()
+    bench.behave(_FAILURE)
+    course = _walk(bench, found, staple)
+    wrong = bench.clock_error()
+    if wrong is None:
         _conclude(bench, found, course)
+        return
+    for name in _ANSWERS:
+        found.say(name, UNSEEN, f"its clock could not be set forward: {wrong}")
 
 
 def _walk(bench: Bench, found: Findings, staple: Judgement) -> _Course:

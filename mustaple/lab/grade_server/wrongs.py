@@ -19,6 +19,7 @@ UNUSABLE: Final = ("unknown", "expired", "other-certificate", "bad-signature", "
 REVOKED: Final = "revoked"
 WRONGS: Final = (*ERRORS, REVOKED, *UNUSABLE)
 _ABOUT_STAPLES: Final = re.compile(r"ocsp|stapl", re.IGNORECASE)
+_TROUBLE: Final = re.compile(r"error|fail|warn|cannot|could not|unable|no such|none|refused|reset", re.IGNORECASE)
 _REFUSED: Final = "it did not start"
 
 
@@ -68,6 +69,10 @@ class Wrongs:
         self._found.say(name, bool(served) if tried else None, said or "it was not tried", events)
 
 
+def _warns(line: str) -> bool:
+    return bool(_ABOUT_STAPLES.search(line) and _TROUBLE.search(line))
+
+
 def _says(shaken: Shaken, status: Status) -> bool:
     return any(each is not None and each.status is status for each in shaken.judged)
 
@@ -89,7 +94,7 @@ def must_staple(bench: Bench, found: Findings) -> None:
         bench.breathe()
         shaken = bench.shake() if shaken.judged else shaken
         events = range(mark, bench.timeline.mark())
-        told = [line.strip() for line in bench.server.said().splitlines() if _ABOUT_STAPLES.search(line)]
+        told = [line.strip() for line in bench.server.said().splitlines() if _warns(line)]
         if not shaken.judged:
             found.reaction = "refuses"
             found.tell(name, f"it ended the handshake: {shaken.problem}", events)
