@@ -51,6 +51,7 @@ with socket.create_connection(("localhost", sys.argv[1])) as plain:
         tls.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
         tls.recv(1)
 """
+HANGS_UP: Final = '"$1" -c "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]))" "$3" "$4"'
 TELLING: Final = ("control/all-well", "control/untrusted-root", "presence/no-staple", "freshness/expired")
 
 
@@ -97,6 +98,19 @@ def test_always_ending_with_0_is_no_acceptance_where_no_handshake_was_completed(
     assert outcomes(report)["control/untrusted-root"] == "refuse"
 
 
+@pytest.mark.parametrize(
+    ("refused", "kind", "passed"),
+    [("presence/no-staple", "stricter", True), ("presence/every-staple", "shuts-out", False)],
+)
+def test_what_a_stricter_policy_refuses_fails_nobody_and_what_none_does_fails(
+    refused: str, kind: str, passed: bool
+) -> None:
+    text = f'case $MUSTAPLE_CASE in {refused}) {HANGS_UP}; exit 1;; esac; exec "$@"'
+    report = graded(script(text), "presence/no-staple", "presence/every-staple", against="ignore")
+    assert [(each.id, each.kind) for each in report.deviations] == [(refused, kind)]
+    assert report.passed is passed
+
+
 def test_a_client_that_checks_no_name_stops_at_the_control_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "blind.py").write_text(BLIND)
     blind = Recipe(name="blind", command=("{python}", str(tmp_path / "blind.py"), "{port}"))
@@ -114,7 +128,7 @@ def test_a_client_that_checks_no_name_stops_at_the_control_unless_told_otherwise
         ('"$@"; exit 1', None),
         ("kill -SEGV $$", "killed by SIGSEGV"),
         (
-            '"$1" -c "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2]))" "$3" "$4"',
+            HANGS_UP,
             "refuse, exit 0",
         ),
     ],
