@@ -1,5 +1,7 @@
 """How somebody else's TLS client behaves: it meets live cases one by one, and the nearest policy is named.
 
+Every run is a process of its own, and all of it is on loopback.
+
     report = grade(Order(recipe=load("curl"), cases=cases(["freshness"]), jobs=2))
     report.profile  # "ignore"
 """
