@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import jsonschema
 import pytest
@@ -29,11 +31,12 @@ from mustaple.report.grade_server_text import server_text
 from mustaple.report.servers_page import servers_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "schemas" / "grade-server.json"
 PROGRAM = Path(__file__).parent / "peer_programs" / "stapling_file.py"
 NOW = datetime.now(UTC)
+T = TypeVar("T")
 NEVER = (None, None, None)
 
 
@@ -261,3 +264,32 @@ def test_nobody_there_is_no_answer(running: ChainStaplingServer, capsys: pytest.
     running.close()
     assert mustaple(["grade", "server", "--external", f"127.0.0.1:{running.port}"]) == 3
     assert "refused" in capsys.readouterr().err
+
+
+@pytest.mark.peer("openssl")
+def test_an_interrupted_grading_leaves_no_server_behind() -> None:
+    words = [sys.executable, "-m", "mustaple", "grade", "server", "openssl"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as grading:
+        server = until(lambda: children(grading.pid))
+        grading.terminate()
+        assert grading.wait(60) == 143
+        until(lambda: not any(Path(f"/proc/{each}").exists() for each in server))
+
+
+def children(pid: int) -> list[str]:
+    """Those of a process that have become another program than it."""
+    own = Path(f"/proc/{pid}/exe").readlink()
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    named = [each for path in found for each in path.read_text().split()]
+    return [each for each in named if Path(f"/proc/{each}/exe").readlink() != own]
+
+
+def until(look: Callable[[], T], patience: float = 60.0) -> T:
+    """What `look` finds, asked again until it finds something."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail("it did not come about")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FormatName = Literal["text", "json", "html"]
 _REPORT = "Report"
+_TERMINATED = 143  # as a shell says it of a program that SIGTERM ended
 
 
 def server(
@@ -69,6 +70,9 @@ def server(
 
 
 def _grade(name: str, scenes: list[str] | None) -> ServerReport:
+    import signal
+    import sys
+
     from mustaple.cli.progress import Bar
     from mustaple.core.errors import InputError
     from mustaple.lab.grade_server.grading import SCENES, Order, grade
@@ -78,6 +82,8 @@ def _grade(name: str, scenes: list[str] | None) -> ServerReport:
     if unknown:
         raise InputError(f"there is no scene {unknown[0]!r}; there are {', '.join(SCENES)}")
     order = Order(recipe=load(name), scenes=tuple(each for each in SCENES if not scenes or each in scenes))
+    # So that the server, which is a process of its own, is ended with this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     with Bar.shown(order.steps, f"grading {order.recipe.name}") as bar:
         return grade(order, bar.step, lambda seconds: bar.step(f"{seconds:g} s are waited for", 0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ def _tell(said: str) -> None:
 
 def main() -> None:
     """Grade the servers named after the page and the folder of reports, or all, and write the page of the folder."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the server that is being graded ends with this
     page, folder, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     with report_output(page) as write:
         missing = grade_into(folder, names or recipe_names())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GOOD: Final = "good"
 CUT: Final = "cut"  # the connection, in the middle of the request
+_DISTANCE: Final = 0.1  # seconds: no responder answers before its client has listened for it
 _AGE: Final = timedelta(seconds=1)  # of an honest answer: the clocks of a bench agree, but for their rounding
 
 
@@ -122,6 +123,7 @@ class BenchResponder:
             # A thread of the grading opens it; looking a hundred times a second costs less than a bridge to it.
             while not self._open.is_set():  # noqa: ASYNC110  another thread sets it
                 await asyncio.sleep(0.01)
+            await asyncio.sleep(_DISTANCE)
             body = self.answer(link) if link is not None else UNAUTHORIZED
         finally:
             self._waiting -= 1
