@@ -30,6 +30,7 @@ TESTS: Final = [
     f"tests/test_{name}.py"
     for name in (
         "ocsp",
+        "ocsp_edges",
         "ocsp_signer",
         "ocsp_words",
         "judge_mutations",

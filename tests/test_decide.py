@@ -173,6 +173,12 @@ def test_the_promise_binds_only_what_the_client_offered(promising: Site) -> None
     assert promising.decide("must-staple", nobody, offered=OFFERED).outcome is Outcome.REFUSED
 
 
+def test_a_promise_that_is_kept_was_owed_all_the_same(promising: Site, silent: Site) -> None:
+    for site, owed in ((promising, True), (silent, False)):
+        leaf, above = site.decide("must-staple", site.evidence(site.leaf, GOOD)).certificates
+        assert (leaf.outcome, leaf.obliged, above.obliged) == (Outcome.ACCEPTED, owed, False)
+
+
 def test_strict_wants_a_good_staple_for_every_certificate(promising: Site) -> None:
     leaf = promising.evidence(promising.leaf, GOOD)
     assert promising.decide("strict", leaf, above=[promising.evidence(promising.above, GOOD)]).accepted
