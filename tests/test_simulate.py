@@ -152,6 +152,14 @@ def test_outages_are_as_long_and_as_frequent_as_they_should_be() -> None:
     assert math.isinf(up_seconds(with_values(parameters, {"outages.share": 0})))
 
 
+def test_the_beginning_is_like_any_other_moment() -> None:
+    """Where outages are long and frequent, as many are down at the first moment as are on the average."""
+    parameters = with_values(shipped(), {"ca.count": 2000, "outages.share": 0.99, "outages.hours": 480})
+    outages = draw_outages(parameters, np.random.default_rng(9), 0.0, 86_400.0)
+    down = 480 * 3600 / (up_seconds(parameters) + 480 * 3600)
+    assert np.count_nonzero(outages.start == 0) / 2000 == pytest.approx(down, abs=0.04)
+
+
 def test_who_is_down_comes_up_when_the_outage_ends() -> None:
     outages = draw_outages(small(outages__share=0.99), np.random.default_rng(2), 0.0, 60 * 86_400.0)
     middle = (outages.start + outages.end) / 2
