@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from responder_house import House, house
+from responder_house import CA, House, house
 from staple_world import GARBAGE, HANGS, HUGE, PAGE, Told, World, world
 
-from certtools.chain import to_pem
+from certtools.ca_dir import CaDir
+from certtools.chain import build_chain, load_certificates, to_pem
 from mustaple.agent.config import parse_config
 from mustaple.agent.launch import launch
+from mustaple.agent.lock import hold
 from mustaple.agent.shelf import DirectoryShelf
+from mustaple.core.errors import InputError
 from mustaple.core.ocsp import judge
 from mustaple.core.policy import Rules
 from mustaple.core.verdict import Status
@@ -175,6 +178,46 @@ def test_without_dns_nothing_is_lost_and_it_says_so(place: World, tmp_path: Path
     assert "responder.invalid" in said
 
 
+def test_requests_go_through_a_proxy_where_one_is_named(place: World, tmp_path: Path) -> None:
+    place.reset()
+    chain = place.lone("http://far.away.invalid/leaf")
+    code, said = once(tmp_path, chain, proxy=place.root_url)
+    assert code == 0, said
+    assert [asked.headers["host"] for asked in place.asked] == ["far.away.invalid"]
+
+
+@pytest.mark.peer("IPv6 loopback")
+def test_a_responder_on_ipv6_is_asked(tmp_path: Path) -> None:
+    with MisbehavingResponder(ca_folder(tmp_path), [], host="::1", port=0) as responder:
+        assert "[::1]" in responder.url
+        chain = load_chain(tmp_path)
+        code, said = once(tmp_path, chain, responder=responder.url)
+    assert deployed_is_good(tmp_path, chain) >= 1, said
+    assert code in {0, 1}
+
+
+def ca_folder(folder: Path) -> Path:
+    """A CA directory with one certificate."""
+    leaf = CA.leaf(["localhost"])
+    with CaDir.create(folder / "ca", CA, {"ocsp_url": "http://127.0.0.1:2560"}) as ca:
+        ca.record(leaf.certificate)
+    (folder / "chain.pem").write_bytes(leaf.chain_pem(root=True))
+    return folder
+
+
+def load_chain(folder: Path) -> Chain:
+    return build_chain(load_certificates((folder / "chain.pem").read_bytes()))
+
+
+def test_what_is_trusted_behind_https_is_the_configurations_word(place: World, tmp_path: Path) -> None:
+    place.reset()
+    (tmp_path / "root.pem").write_bytes(to_pem([place.root.certificate]))
+    assert once(tmp_path, place.chain, ca=str(tmp_path / "root.pem"))[0] == 0
+    (tmp_path / "root.pem").write_bytes(b"garbage")
+    with pytest.raises(InputError, match=r"ca: .* holds no certificates to trust"):
+        once(tmp_path, place.chain, ca=str(tmp_path / "root.pem"))
+
+
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
     """No file may become larger than this, as on a disk that is full; the signal for it is ignored: EFBIG is told."""
@@ -260,9 +303,6 @@ def test_a_renewal_waits_for_its_staple_over_restarts_and_the_old_one_serves_on(
 
 
 def test_two_agents_do_not_share_a_store(place: World, tmp_path: Path) -> None:
-    from mustaple.agent.lock import hold
-    from mustaple.core.errors import InputError
-
     with hold(tmp_path / "store"), pytest.raises(InputError, match="another agent uses"):
         once(tmp_path, place.chain)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from mustaple.core.errors import MustapleError
 from mustaple.core.ocsp import judge
 from mustaple.core.policy import Rules, UncheckedDelegate
-from mustaple.core.refresh import backoff, next_refresh
+from mustaple.core.refresh import FIRST_BACKOFF, LONGEST_BACKOFF, Known, Pace, Trouble, next_fetch
 from mustaple.core.verdict import Judgement, Source, Status
 from mustaple.net.fetch import fetch_ocsp
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_PATIENCE: Final = 5.0  # seconds to wait for a responder that is only just starting
 FETCH_TIMEOUT: Final = 5.0
+# Faster than the agent's: a server at hand is being tried out, and somebody is waiting.
+PACE: Final = Pace(FIRST_BACKOFF, LONGEST_BACKOFF)
 LONGEST_SLEEP: Final = 30.0  # a clock that is set, or a machine that slept, is noticed this late at most
 # A server hands on what a CA really said, a delegate without id-pkix-ocsp-nocheck included: clients have rules too.
 RULES: Final = Rules(unchecked_delegate=UncheckedDelegate.ACCEPT)
@@ -35,6 +37,7 @@ class Held:
     der: bytes
     judgement: Judgement
     dies_at: datetime
+    got_at: datetime
 
 
 class StapleKeeper:
@@ -125,8 +128,14 @@ class StapleKeeper:
             self._failed(str(error))
         with self._tried:
             self._tried.notify_all()
-        if self._failures:
-            self._due = datetime.now(UTC) + timedelta(seconds=backoff(self._failures))
+        at = datetime.now(UTC)
+        trouble = Trouble(self._failures, at if self._failures else None)
+        expires_at, held = self._link.subject.not_valid_after_utc, self._held
+        known = Known(expires_at, own=trouble)
+        if held is not None:
+            known = Known(expires_at, held.judgement.this_update, held.dies_at, None, held.got_at, trouble)
+        # Never again for a certificate that has expired; what is asked for by `refresh` is fetched all the same.
+        self._due = next_fetch(known, at, PACE) or datetime.max.replace(tzinfo=UTC)
 
     def _take(self, fetched: Fetched) -> None:
         at = datetime.now(UTC)
@@ -138,8 +147,7 @@ class StapleKeeper:
             self._failed(f"{fetched.url} gave an answer that no client could use: {why}", codes)
             return
         self._failures = 0
-        self._held = Held(fetched.body, found, dies_at)
-        self._due = next_refresh(found.this_update, dies_at, at)
+        self._held = Held(fetched.body, found, dies_at, at)
         self._tell(f"stapling {found.status}, until {dies_at:%Y-%m-%d %H:%M:%S} UTC")
 
     def _failed(self, why: str, topic: str | None = None) -> None:
