@@ -37,6 +37,7 @@ TESTS: Final = [
         "wire",
         "wire_words",
         "decide",
+        "decide_whole",
         "decide_words",
         "policy",
         "flight",
