@@ -347,3 +347,56 @@ def test_answers_that_die_at_once_are_not_asked_for_in_a_loop(played: Played) ->
     played.watch(leaf("one.test"))
     played.move(MINUTE)
     assert len(played.asked) < 10
+
+
+def test_one_bad_answer_holds_nobody_else_back_not_even_for_a_moment(tmp_path: Path) -> None:
+    played = Played(tmp_path, per_responder=1)
+    poor, others = leaf("poor.test"), [leaf(f"s{number}.test") for number in range(5)]
+    played.says["one.test"] = lambda link, at: unknown(link, at) if link == poor else honest(link, at)
+    played.watch(poor, *others)
+    assert all(played.serves(link) is not None for link in others)
+
+
+def test_lies_to_several_in_a_row_are_the_responders_trouble(tmp_path: Path) -> None:
+    played = Played(tmp_path, per_responder=1)
+    played.says["one.test"] = unknown
+    played.watch(*(leaf(f"s{number}.test") for number in range(20)))
+    assert len(played.asked) == 3
+
+
+def test_a_responder_in_trouble_is_asked_one_thing_at_a_time(played: Played) -> None:
+    played.says["one.test"] = down
+    played.watch(*(leaf(f"s{number}.test") for number in range(20)))
+    played.hold = True
+    played.move(HOUR)
+    assert len(played.held_up) == 1
+
+
+def test_when_it_is_back_nobody_waits_for_his_turn(played: Played) -> None:
+    urgent, others = leaf("urgent.test"), [leaf(f"s{number}.test") for number in range(20)]
+    played.says["one.test"] = lambda link, at: honest(link, at, life=HOUR)
+    played.watch(urgent)
+    played.says["one.test"] = down
+    played.move(30 * MINUTE)
+    played.watch(urgent, *others)
+    played.move(25 * MINUTE)
+    assert not any(played.serves(link) for link in others)
+    played.says.clear()
+    played.move(2 * MINUTE)  # what is about to die is tried sooner; the others would have waited for longer
+    assert all(played.serves(link) is not None for link in [urgent, *others])
+
+
+def test_a_wish_for_rest_is_over_when_the_responder_answers(played: Played) -> None:
+    one, two = leaf("one.test"), leaf("two.test")
+    told: list[Link] = []
+
+    def once_busy(link: Link, at: datetime) -> bytes | Exception:
+        if link == one and not told:
+            told.append(link)
+            return RetryLaterError("http://one.test/ answered HTTP 503.", "3600")
+        return honest(link, at)
+
+    played.says["one.test"] = once_busy
+    played.watch(one, two)
+    played.move(10 * SECOND)
+    assert played.serves(one) is not None
