@@ -139,6 +139,7 @@ def test_whatever_is_known_the_plan_is_in_time(
     now, last = START + at * span, START + tried * span
     known = replace(
         HELD,
+        expires_at=START + 2 * span,
         dies_at=START + span,
         kept_until=None if kept is None else START + kept * span,
         own=Trouble(failures, last if failures else None),
