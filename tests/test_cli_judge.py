@@ -106,7 +106,8 @@ def test_the_options_open_one_rule_each(files: Files) -> None:
         (unchecked, (), 0),
         (unchecked, ("--require-nocheck",), 1),
         (files.response, ("--max-age", "30m"), 1),
-        (lambda: files.response(this_update=files.at + DAY, next_update=files.at + 2 * DAY), ("--skew", "2d"), 0),
+        (lambda: files.response(this_update=files.at + DAY / 24), (), 1),
+        (lambda: files.response(this_update=files.at + DAY / 24), ("--skew", "2h"), 0),
         (lambda: files.response(signer=files.root), ("--trusted-responder", str(files.folder / "root.der")), 0),
     )
     for make, options, code in cases:
@@ -171,7 +172,7 @@ def test_bad_files(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("option", [("--at", "soon"), ("--max-age", "old"), ("--skew", "-1s")])
+@pytest.mark.parametrize("option", [("--at", "soon"), ("--max-age", "old"), ("--skew", "-1s"), ("--skew", "3h")])
 def test_bad_options(files: Files, capsys: pytest.CaptureFixture[str], option: tuple[str, str]) -> None:
     assert files.judge(files.response(), *option) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -210,11 +211,13 @@ def test_a_crl_may_be_pem_and_the_options_hold_for_it(files: Files, capsys: pyte
         ("sha1-signature", ("--allow-sha1",)),
         ("no-next-update", ("--allow-no-next-update",)),
         ("too-old", ("--max-age", "90d")),
-        ("not-yet-valid", ("--skew", "2d")),
     ):
         path = files.write("other.crl", CRL_MUTATIONS[name](scene))
         assert files.judge(path) == 1
         assert files.judge(path, *option) == 0
+    early = ("--at", "2026-06-01T10:00:00Z")  # an hour before its thisUpdate
+    assert files.judge("ca.pem.crl", *early) == 1
+    assert files.judge("ca.pem.crl", *early, "--skew", "2h") == 0
 
 
 def test_a_crl_and_the_wrong_issuer(files: Files, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ def judge(
         list[Path] | None, typer.Option("--trusted-responder", help="A signer accepted for every issuer.")
     ] = None,
     max_age: Annotated[str, typer.Option("--max-age", help="How long after thisUpdate it may serve.")] = "10d",
-    skew: Annotated[str, typer.Option("--skew", help="How far clocks may be apart.")] = "60s",
+    skew: Annotated[str, typer.Option("--skew", help="How far clocks may be apart, 2h at most.")] = "60s",
     json: Annotated[bool, typer.Option("--json", help="Print the judgement as JSON.")] = False,
 ) -> None:
     """Judge an OCSP response by RFC 6960, or a CRL by RFC 5280. Exit 0: good; 1: anything else; 2: usage.

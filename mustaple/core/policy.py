@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from certtools.feature import Reading
+from mustaple.core.errors import InputError
 from mustaple.core.verdict import Source
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Rules:
     an answer may serve, whatever its nextUpdate says. `trusted_responders` are certificates whose signature the
     operator accepts for every issuer (RFC 6960 §4.2.2.2, "local configuration").
 
-    Raises ValueError for a skew above MAX_SKEW.
+    Raises InputError for a skew above MAX_SKEW.
     """
 
     skew: timedelta = timedelta(seconds=60)
@@ -112,7 +113,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.skew > MAX_SKEW:
-            raise ValueError(f"A skew of {self.skew} is more than {MAX_SKEW}.")
+            raise InputError(f"a skew of {self.skew} is more than {MAX_SKEW}, and no clock that is kept is so far off")
 
 
 @dataclass(frozen=True, slots=True)
