@@ -14,9 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ocsp_bench import DAY, Bench, assert_only, codes
 
 from certtools.drawing import rsa_key
+from certtools.extensions import RawExtension
 from certtools.forge.ocsp import CertificateStatus, single, wrap
+from mustaple.core.errors import InputError
+from mustaple.core.ocsp import judge, judge_case
+from mustaple.core.ocsp_case import MAX_RESPONSE_BYTES, open_case
 from mustaple.core.policy import MAX_SKEW, Rules, WeakSignature
-from mustaple.core.verdict import Code, Status
+from mustaple.core.verdict import Code, Source, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -156,5 +160,68 @@ def test_what_the_parser_refuses_inside_is_told_apart_from_bytes_that_follow(ben
 
 def test_a_skew_beyond_the_greatest_is_refused_in_words() -> None:
     assert Rules(skew=MAX_SKEW).skew == MAX_SKEW
-    with pytest.raises(ValueError, match=rf"^A skew of {MAX_SKEW + SECOND} is more than {MAX_SKEW}\.$"):
+    said = f"a skew of {MAX_SKEW + SECOND} is more than {MAX_SKEW}, and no clock that is kept is so far off"
+    with pytest.raises(InputError, match=rf"^{said}$"):
         Rules(skew=MAX_SKEW + SECOND)
+
+
+# --- what a judgement holds, and what it counts
+
+
+def test_what_cannot_be_heard_says_where_it_came_from_and_whom_it_is_about(bench: Bench) -> None:
+    for response in (b"", bench.response(single(bench.other, bench.at))):
+        judgement = bench.judge(response, source=Source.OCSP, origin="there")
+        assert (judgement.status, judgement.source, judgement.origin) == (Status.UNUSABLE, Source.OCSP, "there")
+        assert judgement.fingerprint == bench.link.fingerprint
+
+
+def test_a_good_answer_has_its_times_and_nothing_of_a_revocation(bench: Bench) -> None:
+    produced = bench.at - 2 * DAY
+    judgement = bench.judge(bench.response(produced_at=produced))
+    assert (judgement.produced_at, judgement.origin) == (produced, "")
+    assert (judgement.revocation_time, judgement.revocation_reason) == (None, None)
+    case = open_case(bench.response(), bench.link, Rules())
+    assert judge_case(case, bench.link, bench.at, source=Source.STAPLE).origin == ""
+
+
+def test_a_time_without_a_zone_is_said_to_be_one(bench: Bench) -> None:
+    with pytest.raises(TypeError, match=r"^Pass `at` as an aware datetime in UTC\.$"):
+        judge(bench.response(), bench.link, bench.at.replace(tzinfo=None))
+
+
+def test_a_response_of_the_greatest_size_is_read(at: datetime) -> None:
+    bench = Bench(at, key="rsa-2048")  # whose signatures are all of one length
+
+    def padded(size: int) -> bytes:
+        return bench.response(extensions=(RawExtension("2.999.1", critical=False, value=bytes(size)),))
+
+    size = MAX_RESPONSE_BYTES - (len(padded(60_000)) - 60_000)
+    assert len(padded(size)) == MAX_RESPONSE_BYTES
+    assert bench.judge(padded(size)).status is Status.GOOD
+    assert_only(bench.judge(padded(size + 1)), Code.OVERSIZED)
+
+
+def test_who_signed_under_anothers_name_is_found_among_the_certificates_sent(bench: Bench) -> None:
+    delegate = bench.delegate()
+    response = bench.response(signer=delegate, responder=bench.stranger.certificate)
+    judgement = bench.judge(response)
+    assert_only(judgement, Code.RESPONDER_ID_MISMATCH)
+    assert judgement.signer == delegate.certificate
+
+
+def test_three_serial_numbers_of_others_are_enough(bench: Bench) -> None:
+    others = [single(bench.link, bench.at, serial_number=number) for number in (0xA1, 0xA2, 0xA3, 0xA4)]
+    (reason,) = bench.judge(bench.response(*others)).reasons
+    assert reason.detail == f"it is for serial a1, a2, a3, not {bench.link.serial_number:x}"
+
+
+def test_who_says_good_twice_does_not_contradict_himself(bench: Bench) -> None:
+    judgement = bench.judge(bench.response(single(bench.link, bench.at), single(bench.link, bench.at)))
+    assert (judgement.status, judgement.reasons) == (Status.GOOD, ())
+
+
+@pytest.mark.parametrize("days", [(3, 1), (60, -30)], ids=["expired", "too old"])
+def test_what_a_delegate_signed_grows_old_too(bench: Bench, days: tuple[int, int]) -> None:
+    begun, ended = days
+    old = single(bench.link, bench.at, this_update=bench.at - begun * DAY, next_update=bench.at - ended * DAY)
+    assert_only(bench.judge(bench.response(old, signer=bench.delegate())), Code.EXPIRED if ended > 0 else Code.TOO_OLD)
