@@ -332,7 +332,6 @@ def test_a_shipped_policy_says_what_it_models_and_what_that_rests_on(name: str) 
     assert found.policy.name == name
     assert found.rests_on
     assert all(url.startswith("https://") for url in found.rests_on)
-    # Whoever measures it takes the sentence away and says on what.
     assert found.measured_on
 
 
