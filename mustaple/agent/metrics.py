@@ -34,8 +34,8 @@ class Metrics(Collector):
         self._lock = Lock()
         self._state: State | None = None
         self._events: Counter[tuple[str, str]] = Counter()
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._collectors = CollectorRegistry()
+        self._collectors.register(self)
 
     def see(self, state: State) -> None:
         """What there is to see from now on."""
@@ -49,7 +49,7 @@ class Metrics(Collector):
 
     def page(self) -> bytes:
         """The page in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._collectors)
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, as the registry asks for them."""
