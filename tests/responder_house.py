@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from asking import Answer, ask
 from asn1crypto import ocsp as asn1_ocsp
 
 from certtools.authority import Authority, Issued
@@ -50,26 +50,14 @@ class House:
         found = judge(fetched.body, link, datetime.now(UTC), source=Source.OCSP, nonce=asked.get("nonce"))
         return found.status
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
-        try:
-            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-            response = connection.getresponse()
-            response.body = response.read()  # type: ignore[attr-defined]
-            return response
-        finally:
-            connection.close()
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        return ask(self.server.port, method, path, body, {name.replace("_", "-"): headers[name] for name in headers})
 
     def post(self, der: bytes) -> bytes:
         response = self.ask("POST", "/", der, Content_Type="application/ocsp-request")
         assert response.status == 200
         assert response.getheader("Content-Type") == "application/ocsp-response"
-        return body_of(response)
-
-
-def body_of(response: http.client.HTTPResponse) -> bytes:
-    body: bytes = response.body  # type: ignore[attr-defined]
-    return body
+        return response.body
 
 
 @contextmanager

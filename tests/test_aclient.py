@@ -384,7 +384,8 @@ def test_a_check_that_is_cancelled_leaves_nothing_open(options: dict[str, Any]) 
 
 
 def test_options_that_there_are_not_are_a_type_error() -> None:
+    wrong: Any = {"colour": "red"}
     with pytest.raises(TypeError, match="colour"):
-        asyncio.run(acheck("localhost", 443, colour="red"))  # type: ignore[call-arg]
+        asyncio.run(acheck("localhost", 443, **wrong))
     with pytest.raises(TypeError, match="colour"):
-        check("localhost", 443, colour="red")  # type: ignore[call-arg]
+        check("localhost", 443, **wrong)

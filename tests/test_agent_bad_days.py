@@ -9,7 +9,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -32,7 +32,7 @@ from mustaple.net.exchange import ocsp_request
 from mustaple.net.store import Staple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from certtools.chain import Chain
@@ -104,10 +104,10 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
 def test_what_a_responder_does_never_puts_a_wrong_staple_out_and_is_over_when_it_is_over(
-    place: World, tmp_path: Path, trouble: object
+    place: World, tmp_path: Path, trouble: Callable[[World], Any]
 ) -> None:
     place.reset()
-    place.says["leaf"] = trouble(place)  # type: ignore[operator] # a table of lambdas
+    place.says["leaf"] = trouble(place)
     code, said = once(tmp_path, place.chain)
     assert code in {1, 3}
     assert "there is none to staple" in said
@@ -116,7 +116,7 @@ def test_what_a_responder_does_never_puts_a_wrong_staple_out_and_is_over_when_it
     code, said = once(tmp_path, place.chain)
     assert (code, deployed_is_good(tmp_path, place.chain)) == (0, 2), said
     before = (tmp_path / "live/leaf.der").read_bytes()
-    place.says["leaf"] = trouble(place)  # type: ignore[operator] # as above
+    place.says["leaf"] = trouble(place)
     assert once(tmp_path, place.chain)[0] == 0, "nobody is asked before it is time"
     assert (tmp_path / "live/leaf.der").read_bytes() == before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from agent_house import DAY, HOUR, LIFE, MINUTE, ROGUE, ROOT, SECOND, START, Played, honest, leaf, revoked, unknown
@@ -15,7 +15,7 @@ from mustaple.core.refresh import Level, Pace
 from mustaple.net.exchange import RetryLaterError
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from mustaple.core.policy import Rules
@@ -100,16 +100,16 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_no_lie_is_ever_stapled_nor_takes_the_good_one_away(played: Played, lie: object) -> None:
+def test_no_lie_is_ever_stapled_nor_takes_the_good_one_away(played: Played, lie: Any) -> None:
     link = leaf("one.test")
-    played.says["one.test"] = lie  # type: ignore[assignment] # a table of lambdas
+    played.says["one.test"] = lie
     played.watch(link)
     assert played.serves(link) is None
     played.says.clear()
     played.move(HOUR)
     good = played.serves(link)
     assert good is not None
-    played.says["one.test"] = lie  # type: ignore[assignment] # as above
+    played.says["one.test"] = lie
     played.move(3 * DAY)
     assert played.serves(link) == good
 
@@ -219,12 +219,14 @@ def test_the_second_address_is_asked_where_the_first_fails(played: Played) -> No
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forward", "back"])
-def test_a_clock_that_jumps_a_day_does_no_harm_and_all_is_well_when_it_is_right(played: Played, jump: object) -> None:
+def test_a_clock_that_jumps_a_day_does_no_harm_and_all_is_well_when_it_is_right(
+    played: Played, jump: timedelta
+) -> None:
     link = leaf("one.test")
     played.says["one.test"] = lambda link, _: honest(link, START, life=DAY)  # real time stands still
     played.watch(link)
     good = played.serves(link)
-    played.set_clock(START + jump)  # type: ignore[operator] # a timedelta
+    played.set_clock(START + jump)
     wrong = played.serves(link)
     assert wrong is None if jump == DAY else wrong == good, "dead by a clock that is ahead; kept by one that is behind"
     played.move(HOUR)

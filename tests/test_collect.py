@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asking import Answer, ask
 
 from mustaple.cli.app import run
 from mustaple.core.errors import InputError
@@ -56,12 +57,8 @@ class Receiver:
         self.store = store
         self.server = server
 
-    def ask(self, method: str, content: Any, content_type: str = REPORT, **options: Any) -> http.client.HTTPResponse:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)) as connection:
-            connection.request(method, "/any/path", content, {"Content-Type": content_type}, **options)
-            response = connection.getresponse()
-            response.said = response.read()  # type: ignore[attr-defined]  # kept for who asks
-            return response
+    def ask(self, method: str, content: Any, content_type: str = REPORT, **options: Any) -> Answer:
+        return ask(self.server.port, method, "/any/path", content, {"Content-Type": content_type}, **options)
 
     def post(self, content: Any, **options: Any) -> int:
         return self.ask("POST", content, **options).status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -64,9 +64,9 @@ def unknown(text: str) -> list[str]:
     _, name, *rest = shlex.split(text, comments=False)
     if name not in COMMANDS:
         return [name]
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     context = typer.Context(group)
-    command = group.get_command(context, name)  # type: ignore[attr-defined] # it is a group
+    command = group.get_command(context, name)
     options = {option for each in _with_subcommands(command) for option in each}
     return [word for word in (part.partition("=")[0] for part in rest) if word.startswith("-") and word not in options]
 

@@ -62,7 +62,8 @@ def _get_async(url: str, times: int = 1, **options: Any) -> list[httpx.Response]
 @pytest.fixture(params=[_get, _get_async], ids=["sync", "async"])
 def get(request: pytest.FixtureRequest) -> Get:
     """Asks for a page so many times over one client."""
-    return request.param  # type: ignore[no-any-return]  # a fixture's parameter is Any
+    found: Get = request.param
+    return found
 
 
 # --- Expect-Staple

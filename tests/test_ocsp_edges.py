@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -51,7 +51,8 @@ def with_extensions(bench: Bench, delegate: Issued, *extensions: x509.ExtensionT
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
-    return replace(delegate, certificate=builder.sign(bench.ca.key, hashes.SHA256()))  # type: ignore[arg-type]  # EC
+    key: Any = bench.ca.key
+    return replace(delegate, certificate=builder.sign(key, hashes.SHA256()))
 
 
 # --- the delegate

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import aclosing, closing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -195,7 +195,7 @@ def test_rounds_come_until_the_span_is_over() -> None:
         def time(self) -> float:
             return self.moment
 
-        def call_at(self, when: float, callback, *args, context=None):  # type: ignore[no-untyped-def,override] # noqa: ANN001, ANN002, ANN202
+        def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
             self.moment = max(self.moment, when)
             return super().call_at(when, callback, *args, context=context)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -231,8 +231,8 @@ def test_a_signer_that_has_expired_signs_nothing(tmp_path: Path) -> None:
 def test_a_register_that_is_gone_is_try_later(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         assert home.status() is Status.GOOD
-        answers = home.server.app._answers
-        answers._ca.close()  # type: ignore[attr-defined]
+        answers: Any = home.server.app._answers
+        answers._ca.close()
         assert home.post(ocsp_request(home.link)) == TRY_LATER
         assert "register" in str(home.server.log.recent[-1].why)
         crl = home.ask("GET", f"/crl/{issuer_id(CA.certificate)}.crl")

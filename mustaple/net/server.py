@@ -206,8 +206,8 @@ def _context(
         context.use_certificate(chain[0])
         for certificate in chain[1:]:
             context.add_extra_chain_cert(certificate)
-        # Typed for fewer kinds of key than it takes; what it does not take is a TypeError below.
-        context.use_privatekey(key)  # type: ignore[arg-type]
+        # What it does not take is a TypeError below.
+        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
     except (SSL.Error, TypeError, ValueError) as error:
         raise InputError(f"OpenSSL does not serve this certificate: {error}.") from error
     # A resumed session would carry no staple. TLS 1.3 still sends a ticket, which without a cache opens nothing.

@@ -247,8 +247,8 @@ def _use_identity(context: SSL.Context, identity: Identity) -> None:
         context.use_certificate(certificates[0])
         for certificate in certificates[1:]:
             context.add_extra_chain_cert(certificate)
-        # Typed for fewer kinds of key than it takes; what it does not take is a TypeError below.
-        context.use_privatekey(key)  # type: ignore[arg-type]
+        # What it does not take is a TypeError below.
+        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
     except (SSL.Error, TypeError) as error:
         raise InputError(f"OpenSSL cannot use the certificate {identity.certificate}: {error}") from error
 

@@ -112,7 +112,7 @@ def _crl_extensions(crl: x509.CertificateRevocationList) -> dict[str, x509.Exten
 def _signed_crl(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
     try:
         # A key that signs nothing, X25519 say, is a TypeError, which is one of BROKEN.
-        return crl.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]
+        return crl.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]  # not every key may sign
     except BROKEN:
         return False
 

@@ -10,6 +10,8 @@ from mustaple.core.verdict import Status
 from mustaple.lab.grade_server.responder import CUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mustaple.lab.grade_server.bench import Bench
     from mustaple.lab.grade_server.findings import Findings
     from mustaple.lab.grade_server.handshake import Shaken
@@ -61,9 +63,9 @@ class Wrongs:
         self._say("serves_revoked", (REVOKED,), lambda each: _says(each, Status.REVOKED))
         self._say("serves_unusable", UNUSABLE, lambda each: each.stapled and not each.good)
 
-    def _say(self, name: str, wrongs: tuple[str, ...], bad: object) -> None:
+    def _say(self, name: str, wrongs: tuple[str, ...], bad: Callable[[Shaken], bool]) -> None:
         tried = [each for each in wrongs if each in self._served]
-        served = [each for each in tried if any(map(bad, self._served[each]))]  # type: ignore[call-overload]
+        served = [each for each in tried if any(map(bad, self._served[each]))]
         said = "; ".join(f"{each.replace('-', ' ')}: {self._told[each]}" for each in tried)
         events = [number for each in served or tried for number in self._events[each]]
         self._found.say(name, bool(served) if tried else None, said or "it was not tried", events)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from mustaple.core.errors import InputError
 
@@ -90,13 +90,13 @@ def read_clause(text: str) -> Clause:
     found = _CLAUSE.fullmatch(text) if len(text) <= MAX_TEXT else None
     if found is None:
         raise InputError(f"{text[:MAX_TEXT]!r} is not a misbehaviour; write it as NAME, NAME=VALUE or NAME@WHEN")
-    said: dict[str, object] = {}
+    said: dict[str, Any] = {}
     for condition in found["when"].split("@")[1:]:
         read = _condition(condition)
         if said.keys() & read.keys():
             raise InputError(f"{text!r} has two conditions of a kind, the second is @{condition}")
         said |= read
-    return Clause(found["name"], found["value"], When(**said), text)  # type: ignore[arg-type]  # made by _condition
+    return Clause(found["name"], found["value"], When(**said), text)
 
 
 def _condition(text: str) -> dict[str, object]:
