@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.x509 import ocsp
 from OpenSSL import SSL
 
-from mustaple.core.errors import InputError, NetworkError
+from mustaple.core.errors import InputError
+from mustaple.net.lifespan import LoopServer
 from mustaple.net.listen import listen, url_of
 from mustaple.net.tls_session import (
     ConnectionRecord,
@@ -19,13 +19,13 @@ from mustaple.net.tls_session import (
     TLSSession,
     checked_header,
     hand_over,
+    next_record,
     observe,
     take_client_certificate,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -38,10 +38,9 @@ VERSIONS: Final = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 HANDSHAKE_TIMEOUT: Final = 10.0  # seconds for the handshake, and again for the request
 MAX_CONNECTIONS: Final = 512
 _KEPT_RECORDS: Final = 1000
-_START_TIMEOUT: Final = 30.0
 
 
-class StaplingServer:
+class StaplingServer(LoopServer):
     """A server for this chain and key, in a thread of its own; a context manager.
 
         with StaplingServer(chain, key, staple) as server:
@@ -79,6 +78,7 @@ class StaplingServer:
     ) -> None:
         if isinstance(staple, bytes) and staple and not _is_response(staple):
             raise InputError("The staple is not an OCSP response in DER, and OpenSSL sends no other.")
+        super().__init__("mustaple-server")
         self.staple = staple
         self._expect_staple = checked_header(expect_staple)
         self.records: deque[ConnectionRecord] = deque(maxlen=_KEPT_RECORDS)
@@ -90,55 +90,24 @@ class StaplingServer:
         self._page = page or _page
         self._ended: queue.SimpleQueue[ConnectionRecord] = queue.SimpleQueue()
         self._sessions: set[TLSSession] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mustaple-server", daemon=True)
         self._listener = listen(host, port, expose=expose)
         self.host, self.port = self._listener.getsockname()[:2]
         self.url = url_of(self._listener, "https") + "/"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Accept connections from now on."""
-        self._thread.start()
-        if not self._started.wait(_START_TIMEOUT):
-            raise NetworkError(f"The server at {self.url} did not start within {_START_TIMEOUT:g} s.")
-
     def close(self) -> None:
         """End every connection and free the port. Safe to call twice."""
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(_START_TIMEOUT)
-        if self._listener.fileno() != -1:
-            self._listener.close()
+        super().close()
+        self._listener.close()
 
     def next_record(self, timeout: float = 30.0) -> ConnectionRecord:
         """The next connection that ended, waiting for it. Raises NetworkError after `timeout` seconds."""
-        try:
-            return self._ended.get(timeout=timeout)
-        except queue.Empty:
-            raise NetworkError(f"No connection to {self.url} ended within {timeout:g} s.") from None
+        return next_record(self._ended, self.url, timeout)
 
-    def _run(self) -> None:
-        asyncio.run(self._serve())
+    async def _listen(self) -> list[asyncio.Server]:
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(self._session, sock=self._listener.dup())]
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        # A copy, because asyncio closes the socket it is given, in its own time.
-        server = await self._loop.create_server(self._session, sock=self._listener.dup())
-        self._started.set()
-        await self._stopping.wait()
-        server.close()
+    async def _hang_up(self) -> None:
         open_still = tuple(self._sessions)
         for session in open_still:
             session.abort()

@@ -8,17 +8,16 @@ import socket
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from mustaple.core.errors import NetworkError
+from mustaple.net.lifespan import Lifespan
 from mustaple.net.listen import listen, url_of
 from mustaple.net.stapling_session import ChainConnectionRecord, Session
-from mustaple.net.tls_session import Ended, checked_header, hand_over
+from mustaple.net.tls_session import Ended, checked_header, hand_over, next_record
 from mustaple.net.tlslite_ng import Credentials, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -34,7 +33,7 @@ _BREATH: Final = 0.05  # seconds
 _JOIN: Final = 30.0  # seconds that closing waits for a thread
 
 
-class ChainStaplingServer:
+class ChainStaplingServer(Lifespan):
     """A server for this chain and key, each connection in a thread of its own; a context manager.
 
         with ChainStaplingServer(chain, key, [leaf_staple, intermediate_staple]) as server:
@@ -99,15 +98,6 @@ class ChainStaplingServer:
         self.host, self.port = self._listener.getsockname()[:2]
         self.url = url_of(self._listener, "https") + "/"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def start(self) -> None:
         """Accept connections from now on."""
         self._thread.start()
@@ -130,10 +120,7 @@ class ChainStaplingServer:
 
     def next_record(self, timeout: float = 30.0) -> ChainConnectionRecord:
         """The next connection that ended, waiting for it. Raises NetworkError after `timeout` seconds."""
-        try:
-            return self._ended.get(timeout=timeout)
-        except queue.Empty:
-            raise NetworkError(f"No connection to {self.url} ended within {timeout:g} s.") from None
+        return next_record(self._ended, self.url, timeout)
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from OpenSSL import SSL
 
-from mustaple.core.errors import Alert, InputError
+from mustaple.core.errors import Alert, InputError, NetworkError
 from mustaple.core.expect_staple import HeaderError, parse_header
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ def hand_over(record: R, waiting: queue.SimpleQueue[R], most: int) -> None:
         with contextlib.suppress(queue.Empty):
             waiting.get_nowait()
     waiting.put(record)
+
+
+def next_record(waiting: queue.SimpleQueue[R], url: str, timeout: float) -> R:
+    """The next record that is handed over, waited for. Raises NetworkError after `timeout` seconds."""
+    try:
+        return waiting.get(timeout=timeout)
+    except queue.Empty:
+        raise NetworkError(f"No connection to {url} ended within {timeout:g} s.") from None
 
 
 class TLSSession(asyncio.Protocol):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import threading
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mustaple.core.errors import InputError, NetworkError
+from mustaple.core.errors import InputError
 from mustaple.lab.cases import cases as all_cases
 from mustaple.lab.cases import find
 from mustaple.lab.live.authority import CaseAuthority
@@ -20,15 +19,15 @@ from mustaple.lab.live.connection import Connection
 from mustaple.lab.live.ground import Ground
 from mustaple.lab.live.stock import Stock, host_of
 from mustaple.lab.live.visit import Visit, page
+from mustaple.net.lifespan import LoopServer
 from mustaple.net.listen import listen, url_of
 from mustaple.net.responder import RequestLog
 from mustaple.net.responder.serving import AppRunner
-from mustaple.net.tls_session import Ended, hand_over
+from mustaple.net.tls_session import Ended, hand_over, next_record
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
     from cryptography import x509
 
@@ -41,11 +40,9 @@ MAX_CONNECTIONS: Final = 512
 HONEST: Final = "control/all-well"
 LOCALHOST: Final = "localhost"
 _KEPT_RECORDS: Final = 5000
-_START_TIMEOUT: Final = 30.0  # seconds
-_HANDING_OVER: Final = 4  # turns of the event loop from an accepted socket to its task
 
 
-class CaseServer:
+class CaseServer(LoopServer):
     """Serves cases of the corpus, all of them unless told which; a context manager.
 
         with CaseServer() as server:
@@ -99,10 +96,7 @@ class CaseServer:
         self._ended: queue.SimpleQueue[Visit] = queue.SimpleQueue()
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._silent: dict[asyncio.Task[None], Visit] = {}  # those that have not said whom they want, oldest first
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mustaple-case-server", daemon=True)
+        super().__init__("mustaple-case-server")
         with contextlib.ExitStack() as stack:
             self._listener = stack.enter_context(listen(host, port, expose=expose))
             self._own: dict[int, tuple[Case, socket.socket]] = {}
@@ -159,55 +153,25 @@ class CaseServer:
 
     def next_record(self, timeout: float = 30.0) -> Visit:
         """The next visit that ended, waiting for it. Raises NetworkError after `timeout` seconds."""
-        try:
-            return self._ended.get(timeout=timeout)
-        except queue.Empty:
-            raise NetworkError(f"No connection to {self.url} ended within {timeout:g} s.") from None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        return next_record(self._ended, self.url, timeout)
 
     def start(self) -> None:
         """Accept connections from now on. Raises NetworkError where the server does not come up."""
         self._responder.start()
-        self._thread.start()
-        if not self._started.wait(_START_TIMEOUT):
-            raise NetworkError(f"The server at {self.url} did not start within {_START_TIMEOUT:g} s.")
+        super().start()
 
     def close(self) -> None:
         """End every connection and free the ports. Safe to call twice."""
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(_START_TIMEOUT)
+        super().close()
         self._responder.close()
         self._stock.close()
         self._closing.close()
 
-    def _run(self) -> None:
-        asyncio.run(self._serve())
+    async def _listen(self) -> list[asyncio.Server]:
+        listeners = (self._listener, *(own for _, own in self._own.values()))
+        return [await asyncio.start_server(self._accept, sock=listener.dup()) for listener in listeners]
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        with contextlib.ExitStack() as stack:
-            servers = []
-            for listener in (self._listener, *(own for _, own in self._own.values())):
-                # A copy, because asyncio closes the socket it is given, in its own time.
-                servers.append(await asyncio.start_server(self._accept, sock=listener.dup()))
-                stack.callback(servers[-1].close)
-            self._started.set()
-            await self._stopping.wait()
-            # asyncio loses a connection that it has accepted where the server is closed before it is handed over.
-            for sock in (sock for server in servers for sock in server.sockets):
-                self._loop.remove_reader(sock.fileno())
-            for _ in range(_HANDING_OVER):
-                await asyncio.sleep(0)
+    async def _hang_up(self) -> None:
         for task, writer in tuple(self._open.items()):
             writer.transport.abort()
             task.cancel()

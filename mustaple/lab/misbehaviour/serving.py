@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from mustaple.core.errors import InputError
 from mustaple.lab.misbehaviour.control import Control
 from mustaple.lab.misbehaviour.forger import Forger
 from mustaple.lab.misbehaviour.middleware import Misbehaving
 from mustaple.lab.misbehaviour.plan import Plan
+from mustaple.net.lifespan import Lifespan
 from mustaple.net.listen import is_loopback, listen, url_of
 from mustaple.net.responder import RequestLog, ResponderServer
 from mustaple.net.responder.serving import AppRunner
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
-    from types import TracebackType
 
 MAX_CONNECTIONS = 512  # those beyond are told 503: some may be kept waiting for minutes
 
 
-class MisbehavingResponder:
+class MisbehavingResponder(Lifespan):
     """The responder of `ResponderServer.of_directory` with these misbehaviours around it; a context manager.
 
         with MisbehavingResponder(folder, ["slow=2s@every=3"], port=0) as responder:
@@ -105,15 +105,6 @@ class MisbehavingResponder:
     def close(self) -> None:
         """Let go of who is kept waiting, stop and free the ports. Safe to call twice."""
         self._closing.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_reach(host: str, *, i_know: bool) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from mustaple.lab.misbehaviour.catalogue import NO_STAPLE, SERVER
 from mustaple.lab.misbehaviour.exchange import LONGEST
@@ -16,20 +16,20 @@ from mustaple.lab.misbehaviour.front import MAX_CONNECTIONS, Front
 from mustaple.lab.misbehaviour.grammar import Request
 from mustaple.lab.misbehaviour.plan import Plan
 from mustaple.lab.misbehaviour.serving import check_reach
+from mustaple.net.lifespan import Lifespan
 from mustaple.net.listen import listen, url_of
 from mustaple.net.stapling_server import ChainStaplingServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from certtools.chain import Link
 
 
-class MisbehavingStapler:
+class MisbehavingStapler(Lifespan):
     """A server for the certificates of `links`, leaf first, with staples by the keys of a CA directory.
 
         with MisbehavingStapler(folder, chain.links, key, ["revoked@every=2"], port=0) as server:
@@ -93,15 +93,6 @@ class MisbehavingStapler:
     def close(self) -> None:
         """End every connection and free the ports. Safe to call twice."""
         self._closing.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _staples(self) -> list[bytes | None]:
         """What this handshake gets, in the connection's thread."""

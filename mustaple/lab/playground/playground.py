@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from mustaple.core.errors import InputError
 from mustaple.lab.cases import cases as all_cases
@@ -13,12 +13,12 @@ from mustaple.lab.live import CaseServer, respond
 from mustaple.lab.playground.book import Book, not_understood
 from mustaple.lab.playground.page_app import METHODS, SECURE, PageApp
 from mustaple.lab.playground.room import room_for_connections
+from mustaple.net.lifespan import Lifespan
 from mustaple.net.listen import listen
 from mustaple.net.responder.serving import AppRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
     from mustaple.lab.cases import Case
     from mustaple.lab.live import HTTPRequest, Visit
@@ -28,7 +28,7 @@ HANDSHAKE_TIMEOUT: Final = 60.0
 _PORTS: Final = 65536
 
 
-class Playground:
+class Playground(Lifespan):
     """Every case as a host of its own, and a page that lists and tries them; a context manager.
 
     `cases` are those of the corpus unless given. `port` is the TLS port of all of them and `page_port` that of the page
@@ -84,15 +84,6 @@ class Playground:
     def ended(self) -> threading.Event:
         """Set when the plain page has ended, for whatever reason."""
         return self._pages.ended
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Serve from now on. Raises NetworkError where a server does not come up."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from mustaple.core.errors import NetworkError
+from mustaple.net.lifespan import Lifespan
 from mustaple.net.listen import listen, url_of
 from mustaple.net.responder.app import ResponderApp
 from mustaple.net.responder.reply import Answers, FunctionAnswers, Reply
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
     from pathlib import Path
-    from types import TracebackType
 
     from certtools.forge import ResponderId
     from mustaple.net.responder.log import RequestLog
@@ -27,7 +27,7 @@ START_TIMEOUT: Final = 30.0  # seconds
 STOP_TIMEOUT: Final = 5  # seconds that open connections have when the server ends
 
 
-class ResponderServer:
+class ResponderServer(Lifespan):
     """A running responder; a context manager.
 
         with ResponderServer(answers) as server:
@@ -118,15 +118,6 @@ class ResponderServer:
         """Stop answering and free the port. Safe to call twice."""
         self._runner.close()
         self._closing.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class AppRunner:
