@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certtools.ca_dir.errors import CaDirError, explained
 from certtools.ca_dir.files import write_new
+from certtools.ca_dir.transaction import transaction
 from certtools.chain import name_of
 
 if TYPE_CHECKING:
@@ -162,13 +163,8 @@ class Register:
                 return
             if self.read_only:
                 raise CaDirError(f"The register {self.path} is read-only here.")
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._database):
                 yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
             self._own_writes += 1
 
     def data_version(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from mustaple.agent.config_model import AgentConfig
 from mustaple.core.errors import InputError
+from mustaple.net.toml import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,15 +38,7 @@ def read_config(path: Path) -> AgentConfig:
 
 def parse_config(data: bytes, where: str) -> AgentConfig:
     """The configuration that these bytes of TOML hold; `where` names them in errors. Raises InputError."""
-    try:
-        table = tomllib.loads(data.decode())
-    except UnicodeDecodeError:
-        raise InputError(f"{where}: a configuration is UTF-8 text in TOML, and this is not") from None
-    except RecursionError:
-        raise InputError(f"{where}: it is nested too deeply for a configuration") from None
-    except ValueError as error:
-        raise InputError(f"{where}: not TOML: {str(error).rstrip('.')}") from None
-    return _validated(table, where)
+    return _validated(parse_toml(data, where, "a configuration"), where)
 
 
 def _validated(table: Mapping[str, Any], where: str) -> AgentConfig:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
+from certtools.ca_dir.transaction import transaction
 from mustaple.core.expect_staple import KnownHost, canonical_name, itself_and_above, note, parse_header
 from mustaple.net.database import Schema, explained, open_database
 
@@ -166,14 +167,8 @@ class ExpectHosts:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other process's write can come between; undone where the body raises."""
-        with self._lock, explained(self.path, _NAME):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._lock, explained(self.path, _NAME), transaction(self._database):
+            yield self._database
 
 
 def _count(database: sqlite3.Connection, asked: str, *values: object) -> int:

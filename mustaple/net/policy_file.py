@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from certtools.chain import ChainError, load_certificates
 from mustaple.core.errors import InputError
 from mustaple.core.policy import PRESETS, Action, Policy, Rules
+from mustaple.net.toml import parse_toml
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -73,19 +74,9 @@ def parse_policy(data: bytes, where: str, folder: Path) -> NamedPolicy:
 
     Raises InputError, in one line that names the key and what it may be.
     """
-    import tomllib
-
     from mustaple.net.policy_model import validated
 
-    try:
-        table = tomllib.loads(data.decode())
-    except UnicodeDecodeError:
-        raise InputError(f"{where}: a policy is UTF-8 text in TOML, and this is not") from None
-    except RecursionError:
-        raise InputError(f"{where}: it is nested too deeply for a policy") from None
-    except ValueError as error:
-        raise InputError(f"{where}: not TOML: {str(error).rstrip('.')}") from None
-    return _built(validated(table, where), where, folder)
+    return _built(validated(parse_toml(data, where, "a policy"), where), where, folder)
 
 
 def _built(said: PolicyFile, where: str, folder: Path) -> NamedPolicy:

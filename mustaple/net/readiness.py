@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from certtools.ca_dir.transaction import transaction
 from mustaple.core.errors import InputError, MustapleError, RefusedError
 from mustaple.core.verdict import ChainVerdict
 from mustaple.net.database import Schema, explained, open_database
@@ -244,15 +245,8 @@ class Readiness:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with explained(self._path, _SCHEMA.name):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                if self._database.in_transaction:  # an error such as a full disk has ended it by itself
-                    self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with explained(self._path, _SCHEMA.name), transaction(self._database):
+            yield self._database
 
 
 def _ended(answer: ChainVerdict | Exception) -> Ended:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from certtools.ca_dir.transaction import transaction
 from mustaple.net.database import Schema, explained, open_database
 
 if TYPE_CHECKING:
@@ -126,11 +127,5 @@ class ReportStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self._path, _NAME):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._lock, explained(self._path, _NAME), transaction(self._database):
+            yield self._database

@@ -10,9 +10,10 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mustaple.core.errors import InputError, NetworkError, RefusedError
+from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.flight import MAX_FLIGHT_BYTES
 from mustaple.net.chain_judge import ChainJudge
+from mustaple.net.judged_tls import JudgedTLS
 from mustaple.net.tls_rfc6961 import ClientEnd
 from mustaple.net.tlslite_ng import (
     TLSAbruptCloseError,
@@ -24,13 +25,9 @@ from mustaple.net.tlslite_ng import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from certtools.chain import Link
-    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
-    from mustaple.core.verdict import ChainVerdict, Judgement
     from mustaple.net.service_name import ServiceName
     from mustaple.net.tls_context import ClientContext, Identity
 
@@ -64,13 +61,11 @@ class Pipe:
         """Nothing: whoever moves the bytes closes the real socket."""
 
 
-class ChainClientTLS:
-    """One connection, without I/O: feed it with `receive`, send what `to_send` gives, until `done`.
+class ChainClientTLS(JudgedTLS[ChainJudge]):
+    """A client's connection on tlslite-ng; see JudgedTLS.
 
-    Then `verdict` stands, unless a NetworkError was raised on the way. A PENDING verdict waits for `supply`; only an
-    accepted one lets application data through `read` and `write`. `at` is aware UTC. `maximum` is "TLSv1.2" or
-    "TLSv1.3". In TLS 1.2 both status_request and status_request_v2 are offered, the latter for `ocsp_multi`.
-    `expect_staple` says that the host is remembered as an Expect-Staple host.
+    `at` is aware UTC. `maximum` is "TLSv1.2" or "TLSv1.3". In TLS 1.2 both status_request and status_request_v2 are
+    offered, the latter for `ocsp_multi`. `expect_staple` says that the host is remembered as an Expect-Staple host.
     """
 
     def __init__(
@@ -84,8 +79,7 @@ class ChainClientTLS:
         identity: Identity | None = None,
         expect_staple: bool = False,
     ) -> None:
-        self.done = False
-        self._judge = ChainJudge(context, name, policy, at, expect_staple=expect_staple)
+        super().__init__(ChainJudge(context, name, policy, at, expect_staple=expect_staple))
         self._pipe = Pipe()
         self._received = 0
         self._plain = b""
@@ -95,25 +89,6 @@ class ChainClientTLS:
         chosen = settings("1.2", (maximum or "TLSv1.3").removeprefix("TLSv"))
         self._handshake = self._tls.handshakeClientCert(chain, key, settings=chosen, reqTack=False, async_=True)
         self._step()
-
-    @property
-    def verdict(self) -> ChainVerdict | None:
-        """The verdict, once the handshake has ended; before that, and after a NetworkError, None."""
-        return self._judge.verdict if self.done else None
-
-    @property
-    def flight(self) -> Flight | None:
-        """What the server sent, certificates and staples; None where it was not read, as where no staple was asked."""
-        return self._judge.flight
-
-    @property
-    def wanted(self) -> tuple[Link, ...]:
-        """The links for which a PENDING verdict wants evidence."""
-        return self._judge.wanted
-
-    def supply(self, evidence: Mapping[bytes, Sequence[Judgement]]) -> ChainVerdict:
-        """Decide again with more judgements, by fingerprint; RuntimeError where nothing has been decided."""
-        return self._judge.supply(evidence)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server; empty bytes mean that it will send no more.
@@ -184,21 +159,6 @@ class ChainClientTLS:
         else:
             self._judge.ended()
             self._end()
-
-    def _end(self) -> None:
-        self.done = True
-        self._judge.forget()
-        problem, self._judge.problem = self._judge.problem, None
-        if problem is not None:
-            self._judge.verdict = None
-            raise problem
-
-    def _admit(self) -> None:
-        verdict = self.verdict
-        if verdict is None:
-            raise RuntimeError("The handshake has not been completed.")
-        if not verdict.accepted:
-            raise RefusedError(verdict)
 
 
 def _credentials(identity: Identity | None) -> tuple[Any, Any]:

@@ -11,31 +11,27 @@ from typing import TYPE_CHECKING, Final
 
 from OpenSSL import SSL
 
-from mustaple.core.errors import NetworkError, RefusedError
+from mustaple.core.errors import NetworkError
+from mustaple.net.judged_tls import JudgedTLS
 from mustaple.net.tls_errors import explain
 from mustaple.net.tls_judge import HandshakeJudge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from certtools.chain import Link
-    from mustaple.core.flight import Flight
     from mustaple.core.policy import Policy
-    from mustaple.core.verdict import ChainVerdict, Judgement
     from mustaple.net.service_name import ServiceName
     from mustaple.net.tls_context import ClientContext
 
 _CHUNK: Final = 1 << 16
 
 
-class ClientTLS:
-    """One connection, without I/O: feed it with `receive`, send what `to_send` gives, until `done`.
+class ClientTLS(JudgedTLS[HandshakeJudge]):
+    """A client's connection on OpenSSL; see JudgedTLS.
 
-    Then `verdict` stands, unless a NetworkError was raised on the way. A PENDING verdict waits for `supply`; only an
-    accepted one lets application data through `read` and `write`. `at` is aware UTC, one moment for all of it. `alpn`
-    are the application protocols to offer (RFC 7301), the preferred one first. `expect_staple` says that the host is
-    remembered as an Expect-Staple host.
+    `at` is aware UTC, one moment for all of it. `alpn` are the application protocols to offer
+    (RFC 7301), the preferred one first. `expect_staple` says that the host is remembered as an Expect-Staple host.
     """
 
     def __init__(
@@ -48,9 +44,8 @@ class ClientTLS:
         alpn: Sequence[str] = (),
         expect_staple: bool = False,
     ) -> None:
-        self.done = False
         self._broken = False
-        self._judge = HandshakeJudge(context, name, policy, at, expect_staple=expect_staple)
+        super().__init__(HandshakeJudge(context, name, policy, at, expect_staple=expect_staple))
         self._tls = SSL.Connection(context.openssl)
         self._tls.set_app_data(self._judge)
         self._tls.set_connect_state()
@@ -63,28 +58,9 @@ class ClientTLS:
         self._step()
 
     @property
-    def verdict(self) -> ChainVerdict | None:
-        """The verdict, once the handshake has ended; before that, and after a NetworkError, None."""
-        return self._judge.verdict if self.done else None
-
-    @property
-    def flight(self) -> Flight | None:
-        """What the server sent, certificates and staples; None where it was not read, as where no staple was asked."""
-        return self._judge.flight
-
-    @property
     def alpn_protocol(self) -> str | None:
         """The application protocol that the server chose; None where it chose none."""
         return self._tls.get_alpn_proto_negotiated().decode("ascii", "replace") or None
-
-    @property
-    def wanted(self) -> tuple[Link, ...]:
-        """The links for which a PENDING verdict wants evidence."""
-        return self._judge.wanted
-
-    def supply(self, evidence: Mapping[bytes, Sequence[Judgement]]) -> ChainVerdict:
-        """Decide again with more judgements, by fingerprint; RuntimeError where nothing has been decided."""
-        return self._judge.supply(evidence)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server; empty bytes mean that it will send no more.
@@ -164,18 +140,3 @@ class ClientTLS:
         else:
             self._judge.completed(self._tls)
             self._end()
-
-    def _end(self) -> None:
-        self.done = True
-        self._judge.forget()
-        problem, self._judge.problem = self._judge.problem, None
-        if problem is not None:
-            self._judge.verdict = None
-            raise problem
-
-    def _admit(self) -> None:
-        verdict = self.verdict
-        if verdict is None:
-            raise RuntimeError("The handshake has not been completed.")
-        if not verdict.accepted:
-            raise RefusedError(verdict)

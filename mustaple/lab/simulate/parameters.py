@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mustaple.core.errors import InputError
+from mustaple.net.toml import parse_toml
 from mustaple.report.simulation import Given
 
 if TYPE_CHECKING:
@@ -175,14 +175,7 @@ def _known(key: str, where: str) -> None:
 
 
 def _read(data: bytes, where: str, base: Mapping[str, Given]) -> dict[str, Given]:
-    try:
-        tables = tomllib.loads(data.decode())
-    except UnicodeDecodeError:
-        raise InputError(f"{where}: parameters are UTF-8 text in TOML, and this is not") from None
-    except RecursionError:
-        raise InputError(f"{where}: it is nested too deeply for parameters") from None
-    except ValueError as error:
-        raise InputError(f"{where}: not TOML: {str(error).rstrip('.')}") from None
+    tables = parse_toml(data, where, "a parameter file")
     found = {}
     for group, table in tables.items():
         if not isinstance(table, dict):
