@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from certtools.authority import Authority
 from certtools.chain import Link
 from certtools.forge import CertificateStatus, answer, good, sign, single
+from certtools.keys import KeyKind, available_kinds
 from mustaple.core.errors import Alert, InputError, NetworkError
 from mustaple.net.listen import listen
 from mustaple.net.server import Ended, StaplingServer
@@ -374,6 +375,18 @@ def test_a_key_that_openssl_does_not_serve_is_refused() -> None:
 
     with pytest.raises(InputError, match="OpenSSL does not serve"):
         StaplingServer([Odd()], key)  # type: ignore[list-item]  # no certificate, which is the point
+
+
+@pytest.mark.parametrize("kind", [kind for kind in available_kinds() if kind.startswith("ml-dsa")])
+def test_a_post_quantum_certificate_is_served_and_stapled_in_tls13_alone(kind: KeyKind) -> None:
+    leaf = CA.leaf(["localhost"], key=kind)
+    staple = good(Link(leaf.certificate, CA.certificate), CA, NOW)
+    with StaplingServer(leaf.chain[:-1], leaf.key, staple) as server:
+        with Client(server) as client:
+            assert b"200" in client.get()
+            assert client.staple == staple
+        with Client(server, maximum=SSL.TLS1_2_VERSION) as client, pytest.raises(SSL.Error):
+            client.get()
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
 from OpenSSL import SSL
 
@@ -175,8 +177,7 @@ def _context(
         context.use_certificate(chain[0])
         for certificate in chain[1:]:
             context.add_extra_chain_cert(certificate)
-        # What it does not take is a TypeError below.
-        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
+        _use_key(context, key)
     except (SSL.Error, TypeError, ValueError) as error:
         raise InputError(f"OpenSSL does not serve this certificate: {error}.") from error
     # A resumed session would carry no staple. TLS 1.3 still sends a ticket, which without a cache opens nothing.
@@ -186,6 +187,18 @@ def _context(
     if ask_client_certificate:
         context.set_verify(SSL.VERIFY_PEER, take_client_certificate)
     return context
+
+
+def _use_key(context: SSL.Context, key: PrivateKeyTypes) -> None:
+    try:
+        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
+    except TypeError:
+        # It knows fewer kinds by their types than OpenSSL serves, and takes those, ML-DSA among them, from files alone.
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        with tempfile.NamedTemporaryFile() as file:  # which nobody else may read
+            file.write(pem)
+            file.flush()
+            context.use_privatekey_file(file.name)
 
 
 def _is_response(staple: bytes) -> bool:
