@@ -14,7 +14,7 @@ from mustaple.report.comparison import Attacker, Cell, Kind, Ocsp, Revoked
 
 @pytest.fixture(scope="module")
 def cells() -> dict[tuple[str, str], Cell]:
-    return {(cell.preset, cell.case.name): cell for cell in run()}
+    return {(cell.preset, cell.case): cell for cell in run()}
 
 
 def test_every_preset_meets_every_case(cells: dict[tuple[str, str], Cell]) -> None:
@@ -39,9 +39,8 @@ def test_only_a_staple_for_every_certificate_stops_a_revoked_intermediate(cells:
     for preset in PRESETS:
         expected = Kind.RIGHT if preset == "strict" else Kind.ATTACK_SUCCEEDED
         assert cells[preset, "revoked-intermediate"].kind is expected
-    reason = cells["strict", "revoked-intermediate"].verdict.all_reasons[0]
-    assert reason.code.value == "no-staple"
-    assert "compare CA 1" in reason.detail
+    assert cells["strict", "revoked-intermediate"].reason == "no-staple"
+    assert "compare CA 1" in cells["strict", "revoked-intermediate"].detail
 
 
 def test_the_price(cells: dict[tuple[str, str], Cell]) -> None:
@@ -69,8 +68,8 @@ def test_the_reasons_are_the_right_ones(cells: dict[tuple[str, str], Cell]) -> N
         "bad-signature": "bad-signature",
     }
     for name, code in expected.items():
-        assert cells["must-staple", name].verdict.all_reasons[0].code.value == code, name
-    assert cells["soft-fail", "stripped"].verdict.all_reasons[0].code.value == "revoked"
+        assert cells["must-staple", name].reason == code, name
+    assert cells["soft-fail", "stripped"].reason == "revoked"
 
 
 def test_what_a_client_asks_the_ca_is_counted(cells: dict[tuple[str, str], Cell]) -> None:
@@ -81,7 +80,7 @@ def test_what_a_client_asks_the_ca_is_counted(cells: dict[tuple[str, str], Cell]
 
 
 def test_a_thief_is_one_only_where_the_certificate_is_revoked() -> None:
-    thieves = [case for case in CASES if case.attacker is Attacker.THIEF]
+    thieves = [case for case in CASES if case.attacker is not Attacker.NONE]
     assert thieves
     assert all(case.revoked is not Revoked.NONE for case in thieves)
 

@@ -57,7 +57,7 @@ def small(**values: float) -> Parameters:
 def live() -> dict[tuple[str, str], Cell]:
     """The same situations over real sockets."""
     chosen = tuple(case for case in CASES if case.name in LIVE)
-    return {(cell.preset, cell.case.name): cell for cell in run(chosen)}
+    return {(cell.preset, cell.case): cell for cell in run(chosen)}
 
 
 @pytest.mark.parametrize("name", LIVE)
@@ -67,7 +67,7 @@ def test_a_client_does_over_real_sockets_what_it_does_here(
 ) -> None:
     cell = live[preset, name]
     done = outcome(PRESETS[preset], LIVE[name])
-    assert done.accepted is cell.verdict.accepted
+    assert done.accepted is cell.accepted
     if LIVE[name].ocsp is not NOBODY:
         assert (Source.OCSP in done.asked) is (cell.ca_requests > 0)
 
@@ -90,7 +90,7 @@ def test_a_small_scenario_counts_what_live_clients_do(live: dict[tuple[str, str]
     for preset in ("ignore", "soft-fail", "must-staple", "strict"):
         refresh = "" if preset == "ignore" else measuring.NAIVE
         found = measuring.measure(world, counted, small(), preset, refresh)
-        refused = sum(number for name, number in met.items() if not live[preset, name].verdict.accepted)
+        refused = sum(number for name, number in met.items() if not live[preset, name].accepted)
         asked = sum(number * bool(live[preset, name].ca_requests) for name, number in met.items())
         assert found.refused == refused / 1000, preset
         blocked = 200 if preset == "soft-fail" else 0  # it asks a responder that is down, where nobody counts

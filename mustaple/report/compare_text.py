@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mustaple.report.verdict_json import verdict_json
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,15 +32,15 @@ def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
     table.add_column("", no_wrap=not wide)
     for preset in presets:
         table.add_column(preset, no_wrap=True)
-    found = {(cell.case.name, cell.preset): cell for cell in cells}
-    cases = list(dict.fromkeys(cell.case for cell in cells))
+    found = {(cell.case, cell.preset): cell for cell in cells}
+    cases = {cell.case: cell for cell in cells}
     for revoked, heading in ((False, "EVERY CERTIFICATE IS GOOD"), (True, "A CERTIFICATE IS REVOKED")):
-        own = [case for case in cases if (case.revoked != "none") is revoked]
+        own = [cell for cell in cases.values() if cell.is_revoked is revoked]
         if own:
             table.add_row(Text(heading, style="bold"))
         for case in own:
-            row = [_cell_text(found[case.name, preset], wide=wide) for preset in presets]
-            table.add_row(case.title if wide else case.name, *row)
+            row = [_cell_text(found[case.case, preset], wide=wide) for preset in presets]
+            table.add_row(case.title if wide else case.case, *row)
     legend = "ATTACK: it succeeded, accepted while revoked. OUTAGE: a false one, refused while good."
     title = Text("Client policies, against real servers", style="italic")
     return Group(title, table, Text(legend, style="dim"), Text(), _summary(cells, presets))
@@ -51,7 +49,7 @@ def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
 def _cell_text(cell: Cell, *, wide: bool) -> Text:
     from rich.text import Text
 
-    kind, outcome = cell.kind.value, cell.verdict.outcome.value
+    kind, outcome = cell.kind.value, cell.outcome.value
     if kind in _WRONG:
         outcome += f": {_WRONG_WIDE[kind]}" if wide else f"\n= {_WRONG[kind]}"
     return Text(outcome, style=_STYLES[kind])
@@ -65,8 +63,8 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
         table.add_column(heading, justify="left" if heading == "policy" else "right")
     for preset in presets:
         own = [cell for cell in cells if cell.preset == preset]
-        attacks = [cell for cell in own if cell.case.revoked != "none"]
-        good = [cell for cell in own if cell.case.revoked == "none"]
+        attacks = [cell for cell in own if cell.is_revoked]
+        good = [cell for cell in own if not cell.is_revoked]
         table.add_row(
             preset,
             f"{sum(cell.kind.value == 'attack-succeeded' for cell in attacks)} of {len(attacks)}",
@@ -76,31 +74,6 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
     return table
 
 
-def _staples(cell: Cell) -> str:
-    if cell.case.staple is None:
-        return "none"
-    return "leaf" if cell.case.ca_staple is None else "chain"
-
-
 def compare_json(cells: Sequence[Cell]) -> dict[str, Any]:
     """Every cell with the whole verdict; `seconds` is the time to it."""
-    return {
-        "cells": [
-            {
-                "preset": cell.preset,
-                "case": cell.case.name,
-                "title": cell.case.title,
-                "revoked": cell.case.revoked.value,
-                "attacker": cell.case.attacker.value,
-                "ocsp": cell.case.ocsp.value,
-                "server": _staples(cell),
-                "must_staple": cell.case.must_staple,
-                "outcome": cell.verdict.outcome.value,
-                "kind": cell.kind.value,
-                "ca_requests": cell.ca_requests,
-                "seconds": round(cell.seconds, 6),
-                "verdict": verdict_json(cell.verdict),
-            }
-            for cell in cells
-        ]
-    }
+    return {"cells": [cell.model_dump(mode="json") for cell in cells]}

@@ -6,81 +6,27 @@ import socket
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from certtools.authority import Authority
 from certtools.forge import MUTATIONS, Scene
 from mustaple.core.policy import PRESETS
+from mustaple.lab.compare.cases import CASES
 from mustaple.net.client import check
 from mustaple.net.responder import ResponderServer
 from mustaple.net.responder.reply import UNAUTHORIZED
 from mustaple.net.stapling_server import ChainStaplingServer
-from mustaple.report.comparison import Attacker, Case, Cell, Ocsp, Revoked
+from mustaple.report.comparison import Cell, Ocsp, Outcome, Traffic, kind_of
+from mustaple.report.verdict_json import verdict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from certtools.chain import Link
     from mustaple.net.responder.question import Question
+    from mustaple.report.comparison import Case
 
 TIMEOUT: Final = 10.0  # seconds for one connection, all its fetches included
-
-
-_BLOCKED_BY_THIEF: Final[dict[str, Any]] = {
-    "revoked": Revoked.LEAF,
-    "answer": "revoked",
-    "ocsp": Ocsp.BLOCKED,
-    "attacker": Attacker.THIEF,
-}
-
-CASES: Final = (
-    Case("good-staple", "all is well"),
-    Case("no-staple", "the server forgets to staple", staple=None),
-    Case("no-promise", "no staple, and none was promised", staple=None, must_staple=False),
-    Case("leaf-staple-only", "the server staples the leaf alone", ca_staple=None),
-    Case("expired-staple", "the server does not refresh its staple", staple="expired"),
-    Case("responder-down", "the responder is down, and the staple gone", staple=None, ocsp=Ocsp.BLOCKED),
-    Case(
-        "no-promise-down",
-        "the responder is down; no staple was promised",
-        staple=None,
-        ocsp=Ocsp.BLOCKED,
-        must_staple=False,
-    ),
-    Case("unknown", "the responder lost its memory", staple="unknown", answer="unknown"),
-    Case("revoked-staple", "the staple says revoked", revoked=Revoked.LEAF, staple="revoked", answer="revoked"),
-    Case(
-        "stripped",
-        "a thief staples nothing",
-        revoked=Revoked.LEAF,
-        staple=None,
-        answer="revoked",
-        attacker=Attacker.THIEF,
-    ),
-    Case("stripped-and-blocked", "a thief staples nothing and blocks OCSP", staple=None, **_BLOCKED_BY_THIEF),
-    Case(
-        "no-promise-blocked",
-        "a thief blocks OCSP; no staple was promised",
-        staple=None,
-        must_staple=False,
-        **_BLOCKED_BY_THIEF,
-    ),
-    Case("old-good-staple", "a thief staples an old good answer, blocks OCSP", staple="expired", **_BLOCKED_BY_THIEF),
-    Case(
-        "others-staple",
-        "a thief staples another's good answer, blocks OCSP",
-        staple="other-certificate",
-        **_BLOCKED_BY_THIEF,
-    ),
-    Case("bad-signature", "a thief staples a forgery, blocks OCSP", staple="forged-signature", **_BLOCKED_BY_THIEF),
-    Case(
-        "revoked-intermediate",
-        "a thief holds the intermediate's key, staples for the leaf alone",
-        revoked=Revoked.INTERMEDIATE,
-        ca_staple=None,
-        attacker=Attacker.THIEF,
-    ),
-)
 
 
 def run(cases: tuple[Case, ...] = CASES, presets: tuple[str, ...] = tuple(PRESETS)) -> Iterator[Cell]:
@@ -108,7 +54,34 @@ def _measure(world: _World, server: ChainStaplingServer, case: Case, preset: str
         address=(server.host, server.port),
         timeout=TIMEOUT,
     )
-    return Cell(preset, case, verdict, world.asked - before, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    outcome = Outcome.ACCEPTED if verdict.accepted else Outcome.REFUSED
+    said = (*verdict.all_reasons, *(note for each in verdict.certificates for note in each.notes), *verdict.notes)
+    return Cell(
+        preset=preset,
+        case=case.name,
+        title=case.title,
+        attacker=case.attacker,
+        server=case.server,
+        revoked=case.revoked,
+        outage=case.outage,
+        ocsp=case.ocsp,
+        must_staple=case.must_staple,
+        protocol=case.protocol,
+        outcome=outcome,
+        kind=kind_of(outcome, case.revoked),
+        reason=said[0].code.value if said else None,
+        detail=said[0].detail if said else "",
+        alert=None,
+        seconds=seconds,
+        to_server=Traffic(),
+        to_ca=Traffic(),
+        ca_requests=world.asked - before,
+        ca_signatures=0,
+        told=[],
+        staples_signed=0,
+        verdict=verdict_json(verdict),
+    )
 
 
 class _World:
