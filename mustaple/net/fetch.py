@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Fetched",
+    "afetch_answer",
     "afetch_crl",
     "afetch_ocsp",
     "crl_urls",
@@ -122,6 +123,17 @@ async def afetch_ocsp(
     how = {"bypass_caches": bypass_caches, "same_host": same_host}
     exchange = _ocsp(link, url, hash_algorithm, nonce, max_bytes, etag=etag, **how)
     return await _afetch(exchange, timeout, proxy, client)
+
+
+async def afetch_answer(
+    url: str, request: bytes, *, client: httpx.AsyncClient, timeout: float = TIMEOUT, max_bytes: int = MAX_OCSP_BYTES
+) -> Fetched:
+    """Ask with an OCSPRequest in DER that somebody else has made; no redirect leads to another host.
+
+    Arguments and errors are those of `fetch_ocsp`.
+    """
+    exchange = Exchange(url, "an OCSP response", OCSP_RESPONSE, max_bytes, request, same_host=True)
+    return await _afetch(exchange, timeout, None, client)
 
 
 def fetch_crl(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from certtools.authority import Authority
 from certtools.ca_dir import CaDir, issuer_id
-from certtools.chain import Link, issuer_hashes
+from certtools.chain import Link
 from certtools.forge import CRL_MUTATIONS, MUTATIONS, CertificateStatus, CrlScene, Scene
 from certtools.forge import Revoked as RevokedEntry
-from mustaple.net.responder.question import CertId, Question
-from mustaple.net.responder.register import HASHES, VALID_FOR, RegisterAnswers
+from mustaple.net.responder.question import HASHES, CertId, Question, issuer_name
+from mustaple.net.responder.register import VALID_FOR, RegisterAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,7 @@ class Forger:
     def __init__(self, folder: Path, begun: datetime) -> None:
         self._ca = CaDir.open(folder)
         self._begun = begun
-        self._issuers = {
-            (name, *issuer_hashes(each.certificate, name)): each for each in self._ca.issuers() for name in HASHES
-        }
+        self._issuers = {issuer_name(each.certificate, name): each for each in self._ca.issuers() for name in HASHES}
         self._by_id = {issuer_id(each.certificate): each for each in self._ca.issuers()}
         self._registers: dict[tuple[timedelta, timedelta], RegisterAnswers] = {}
         self._delegates: dict[tuple[str, timedelta], Issued] = {}
@@ -53,7 +51,7 @@ class Forger:
 
     def staple(self, mutation: str | None, link: Link, at: datetime) -> bytes | None:
         """A staple for this certificate, with one thing wrong or, for None, the honest one."""
-        asked = CertId("sha1", *issuer_hashes(link.issuer, "sha1"), link.serial_number)
+        asked = CertId(*issuer_name(link.issuer, "sha1"), link.serial_number)
         question = Question((asked,))
         if mutation is not None:
             return self.ocsp(mutation, question, at)
@@ -116,7 +114,7 @@ class Forger:
 
     def _told(self, question: Question, at: datetime, make: Callable[[Scene], bytes]) -> bytes | None:
         asked = question.cert_ids[0]
-        issuer = self._issuers.get((asked.hash_algorithm, asked.issuer_name_hash, asked.issuer_key_hash))
+        issuer = self._issuers.get(asked.issuer)
         if issuer is None:
             return None
         scene = Scene(

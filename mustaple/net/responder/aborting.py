@@ -1,4 +1,4 @@
-"""What ASGI leaves out and a responder in trouble does: cut the connection in the middle of a request, by a reset."""
+"""What ASGI leaves out: to cut the connection in the middle of a request, and the request-target as it came."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ else:
 
 SILENCE: Final = 10.0  # seconds in which a client has to make its first request
 _TRANSPORT: Final = "mustaple.transport"
+_TARGET: Final = "mustaple.target"
 _RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)  # linger, for no time: closing then resets
 
 
@@ -28,6 +29,11 @@ class AbortableProtocol(AutoHTTPProtocol):
         self._silence = self.loop.call_later(SILENCE, self._end_silence)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
+    def on_headers_complete(self) -> None:
+        """httptools has read a head: the path alone would go into the scope, while h11 leaves the target whole."""
+        self.scope["state"][_TARGET] = self.url  # type: ignore[attr-defined]  # mypy sees h11's, which has no such call
+        super().on_headers_complete()  # type: ignore[misc]  # likewise
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._silence.cancel()
@@ -37,6 +43,12 @@ class AbortableProtocol(AutoHTTPProtocol):
         """uvicorn itself waits for a first request as long as the client likes."""
         if not self.cycle and not self.transport.is_closing():
             self.transport.abort()
+
+
+def target(scope: dict[str, Any]) -> bytes:
+    """The request-target of this HTTP request: from a proxy's client with scheme and host (RFC 9112 §3.2.2)."""
+    whole: bytes = scope.get("state", {}).get(_TARGET, scope["raw_path"])
+    return whole
 
 
 def abort(scope: dict[str, Any]) -> None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mustaple.net.responder.log import RequestLog
 from mustaple.net.responder.question import MAX_REQUEST, QuestionError, read_path, read_request
-from mustaple.net.responder.reply import INTERNAL_ERROR, MALFORMED_REQUEST, Answers, Kept, Reply
+from mustaple.net.responder.reply import INTERNAL_ERROR, MALFORMED_REQUEST, UNAUTHORIZED, Answers, Kept, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from mustaple.net.responder.question import Question
+
     Scope = dict[str, Any]
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
+    Elsewhere = Callable[[Scope, bytes, Question], Awaitable[Reply | None]]
 
 T = TypeVar("T")
 
@@ -41,12 +44,23 @@ class _HTTPError(Exception):
 class ResponderApp:
     """The application. `answers` say what is told, `base_path` where (the path of the OCSP URL), `log` who asked.
 
+    `elsewhere` is asked for what the answers are not authorized to answer: with the request's scope, its DER and what
+    it asks; None from it lets that stand.
+
     In the steady state a GET costs one look-up of its raw path and the question whether the answers have changed.
     """
 
-    def __init__(self, answers: Answers, *, base_path: str = "/", log: RequestLog | None = None) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        base_path: str = "/",
+        log: RequestLog | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.log = log if log is not None else RequestLog()
         self._answers = answers
+        self._elsewhere = elsewhere
         self._base = base_path.rstrip("/").encode()
         self._by_path: dict[bytes, Kept] = {}
         self._by_body: dict[bytes, Kept] = {}
@@ -97,12 +111,13 @@ class ResponderApp:
     async def _find(self, scope: Scope, receive: Receive, at: datetime) -> Kept:
         method = scope["method"]
         if method in _READS:
-            return self._get(scope["raw_path"], at)
+            return await self._get(scope, at)
         if method == "POST":
-            return self._post(await self._body(scope, receive), at)
+            return await self._post(scope, await self._body(scope, receive), at)
         raise _HTTPError(405, f"{method} is not for here. {_HINT}", (b"allow", b"GET, HEAD, POST"))
 
-    def _get(self, path: bytes, at: datetime) -> Kept:
+    async def _get(self, scope: Scope, at: datetime) -> Kept:
+        path: bytes = scope["raw_path"]
         if len(path) > MAX_PATH:
             raise _HTTPError(414, f"The path has more than {MAX_PATH} bytes.", (b"connection", b"close"))
         if path.startswith(b"/crl/") and path.endswith(b".crl"):
@@ -114,7 +129,7 @@ class ResponderApp:
             der = read_path(path[len(self._base) :])
         except QuestionError as error:
             return Kept(_malformed(error), version)
-        kept = self._ask(der, version, at, for_caches=True)
+        kept = await self._ask(scope, der, version, at, for_caches=True)
         if kept.reply.keep_until is not None:
             _keep(self._by_path, path, kept)
         return kept
@@ -132,16 +147,16 @@ class ResponderApp:
             _keep(self._by_path, path, kept)
         return kept
 
-    def _post(self, der: bytes, at: datetime) -> Kept:
+    async def _post(self, scope: Scope, der: bytes, at: datetime) -> Kept:
         version = self._version()
         kept = self._by_body.get(der)
         if kept is None or not kept.fresh(version, at):
-            kept = self._ask(der, version, at, for_caches=False)
+            kept = await self._ask(scope, der, version, at, for_caches=False)
             if kept.reply.keep_until is not None:
                 _keep(self._by_body, der, kept)
         return kept
 
-    def _ask(self, der: bytes, version: int, at: datetime, *, for_caches: bool) -> Kept:
+    async def _ask(self, scope: Scope, der: bytes, version: int, at: datetime, *, for_caches: bool) -> Kept:
         if len(der) > MAX_REQUEST:
             return Kept(_malformed(QuestionError(f"the request has more than {MAX_REQUEST} bytes")), version)
         try:
@@ -149,6 +164,8 @@ class ResponderApp:
         except QuestionError as error:
             return Kept(_malformed(error), version)
         reply = self._guarded(lambda: self._answers.answer(question, at))
+        if self._elsewhere is not None and reply.body == UNAUTHORIZED:
+            reply = await self._elsewhere(scope, der, question) or reply
         return Kept(reply, version, question, for_caches=for_caches)
 
     def _guarded(self, ask: Callable[[], T]) -> T | Reply:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from asn1crypto.core import OctetString
 from asn1crypto.ocsp import OCSPRequest
 
+from certtools.chain import issuer_hashes
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
 MAX_REQUEST: Final = 10 * 1024  # bytes: some hundred certificates, or one with a long nonce
+HASHES: Final = ("sha1", "sha256", "sha384", "sha512")  # by which CertIDs may name an issuer here
 MAX_NONCE: Final = 128  # bytes, RFC 9654 §2.1
 _NONCE: Final = "1.3.6.1.5.5.7.48.1.2"
 # What asks for nothing that an answer could lack: the kinds of response (RFC 6960 §4.4.3), the preferred signature
 # algorithms (§4.4.7), where to find the service (§4.4.6).
 _HARMLESS: Final = frozenset({"1.3.6.1.5.5.7.48.1.4", "1.3.6.1.5.5.7.48.1.8", "1.3.6.1.5.5.7.48.1.7"})
+
+IssuerName = tuple[str, bytes, bytes]  # the hash, issuerNameHash and issuerKeyHash
 
 
 class QuestionError(ValueError):
@@ -34,6 +42,16 @@ class CertId:
     issuer_name_hash: bytes
     issuer_key_hash: bytes
     serial_number: int
+
+    @property
+    def issuer(self) -> IssuerName:
+        """The issuer, as `issuer_name` gives it."""
+        return self.hash_algorithm, self.issuer_name_hash, self.issuer_key_hash
+
+
+def issuer_name(issuer: Certificate, algorithm: str) -> IssuerName:
+    """How CertIDs name this issuer by this hash. Raises ValueError for a hash that is not known here."""
+    return (algorithm, *issuer_hashes(issuer, algorithm))
 
 
 @dataclass(frozen=True, slots=True)

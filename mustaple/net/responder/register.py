@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from certtools.ca_dir import CaDir, CaDirError, issuer_id
-from certtools.chain import Link, issuer_hashes, name_of
+from certtools.chain import Link, name_of
 from certtools.forge import CertificateStatus, ResponderId, Revoked, Single, answer, crl, sign
 from mustaple.core.errors import InputError
 from mustaple.core.refresh import half_life
-from mustaple.net.responder.question import CertId, Question
+from mustaple.net.responder.question import HASHES, CertId, Question, issuer_name
 from mustaple.net.responder.reply import CRL, INTERNAL_ERROR, TRY_LATER, UNAUTHORIZED, Reply
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 VALID_FOR: Final = timedelta(days=1)
 SHORTEST: Final = timedelta(seconds=1)  # times in an answer are whole seconds
 MAX_SIGNED: Final = 10_000  # answers kept signed
-HASHES: Final = ("sha1", "sha256", "sha384", "sha512")
 AHEAD: Final = ("sha1", "sha256")  # what clients use: RFC 9919 §3.1.1 recommends the second, most send the first
 
 Facts = tuple[CertificateStatus, "datetime | None", "x509.ReasonFlags | None"]
@@ -67,7 +66,7 @@ class RegisterAnswers:
         self._delegated = delegated
         self._responder_id = responder_id
         self._valid_for = valid_for
-        self._issuers = {_names(each.certificate, name): each for each in ca.issuers() for name in HASHES}
+        self._issuers = {issuer_name(each.certificate, name): each for each in ca.issuers() for name in HASHES}
         self._by_id = {issuer_id(each.certificate): each for each in ca.issuers()}
         self._signers: dict[str, tuple[Signer, datetime]] = {}
         self._signed: dict[tuple[CertId, ...], _Signed] = {}
@@ -91,7 +90,7 @@ class RegisterAnswers:
             return Reply(TRY_LATER, ("tryLater",), why=str(error))
 
     def _answer(self, question: Question, at: datetime) -> Reply:
-        issuers = {_issuer_of(each): self._issuers.get(_issuer_of(each)) for each in question.cert_ids}
+        issuers = {each.issuer: self._issuers.get(each.issuer) for each in question.cert_ids}
         authority = next(iter(issuers.values()))
         if authority is None or any(each is not authority for each in issuers.values()):
             # One signature covers the whole response, and no signer may speak for two CAs (RFC 6960 §4.2.2.2).
@@ -174,7 +173,7 @@ class RegisterAnswers:
                 if entry.not_after < at:
                     continue
                 for name in AHEAD:
-                    cert_id = CertId(name, *_names(authority.certificate, name)[1:], entry.serial_number)
+                    cert_id = CertId(*issuer_name(authority.certificate, name), entry.serial_number)
                     reply = self.answer(Question((cert_id,)), at)
                     soonest = min(soonest, reply.keep_until or soonest)
                     signed += 1
@@ -226,12 +225,3 @@ def _facts_of(entry: Entry | None) -> Facts:
 
 def _fresh(reply: Reply, at: datetime) -> bool:
     return reply.keep_until is not None and at < reply.keep_until
-
-
-def _names(issuer: x509.Certificate, algorithm: str) -> tuple[str, bytes, bytes]:
-    """How a CertID names this issuer with this hash."""
-    return (algorithm, *issuer_hashes(issuer, algorithm))
-
-
-def _issuer_of(cert_id: CertId) -> tuple[str, bytes, bytes]:
-    return cert_id.hash_algorithm, cert_id.issuer_name_hash, cert_id.issuer_key_hash
