@@ -71,7 +71,8 @@ def simulate(
         from mustaple.lab.simulate.running import simulate as run
         from mustaple.lab.simulate.running import steps
     except ImportError as error:
-        raise InputError(f"mustaple simulate takes {error.name}: pip install 'mustaple[study]'") from None
+        library = (error.name or "").partition(".")[0]
+        raise InputError(f"mustaple simulate takes {library}: pip install 'mustaple[study]'") from None
     given = with_settings(shipped() if parameters is None else read_parameters(parameters), setting or ())
     count = _count(connections)
     if about not in CLIENTS:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
+from numpy.random import SeedSequence, default_rng  # now: numpy loads it lazily, and loading swallows an interrupt
 
 from mustaple.core.errors import InputError
 from mustaple.lab.simulate.connections import draw_connections
@@ -19,6 +19,8 @@ from mustaple.report.simulation import CurvePoint, Effect, Given, Row, Simulatio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.random import Generator
 
     Step = Callable[[str], None]
 
@@ -108,10 +110,10 @@ def replicate(
     """Every row, from so many independent worlds with equal parts of the connections."""
     measured: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     exposed: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for number, source in enumerate(np.random.SeedSequence(seed).spawn(replications)):
+    for number, source in enumerate(SeedSequence(seed).spawn(replications)):
         part = connections // replications + (number < connections % replications)
         # Each part of a world has randomness of its own, so that a change to one leaves the others as they were.
-        of_world, of_connections, of_thefts = map(np.random.default_rng, source.spawn(3))
+        of_world, of_connections, of_thefts = map(default_rng, source.spawn(3))
         world = draw_world(parameters, of_world)
         met = draw_connections(world, parameters, part, of_connections)
         for row in rows():
@@ -122,7 +124,7 @@ def replicate(
     return tuple(_row(row, measured[row], exposed[row[0]], connections) for row in rows())
 
 
-def _exposed(parameters: Parameters, rng: np.random.Generator) -> dict[str, tuple[float, float]]:
+def _exposed(parameters: Parameters, rng: Generator) -> dict[str, tuple[float, float]]:
     """For each client the mean exposure to a leaf's thief, and to an intermediate's, in one replication."""
     promises = rng.random(THEFTS) < parameters["sites.promising"]
     of_leaves = exposures(draw_thefts(parameters, THEFTS, rng), promises)
