@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from certtools.chain import to_pem
-from mustaple.core.errors import InputError
-from mustaple.lab.grade_client.attempt import Attempts, Ending
 from mustaple.lab.grade_client.outcome import Tried, judged, unfair
 from mustaple.lab.grade_client.probes import PROBES, spoke
-from mustaple.lab.grade_client.recipe import filled
+from mustaple.lab.grade_client.program import Program
 from mustaple.lab.live import CaseServer, Visit, respond
 from mustaple.report.grade_client import Outcome
 
@@ -24,14 +17,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mustaple.lab.cases import Case
+    from mustaple.lab.grade_client.attempt import Ending
     from mustaple.lab.grade_client.recipe import Recipe
     from mustaple.lab.live import HTTPRequest
 
 # A client that has ended has closed its connections; this is for the server to see it too.
 SETTLING: Final = 2.0  # seconds
-_PREPARING: Final = 120.0  # seconds
 _PAGE: Final = b"<!doctype html><title>mustaple</title><p>The client accepted this server.</p>\n"
-_LOCAL: Final = "localhost,127.0.0.1,::1"
 
 
 class Bench:
@@ -43,30 +35,20 @@ class Bench:
 
     def __init__(self, cases: Iterable[Case], recipe: Recipe, *, timeout: float | None = None) -> None:
         self.recipe = recipe
-        self._timeout = timeout if timeout is not None else recipe.timeout
-        self._attempts = Attempts()
+        self._timeout = timeout
         self._visits: dict[str, list[Visit]] = {}
         self._news = threading.Condition()
         self._cases = tuple({case.id: case for case in (*cases, *PROBES.values())}.values())
         self._spoken: frozenset[str] | None = None
-        self._folder = Path()
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        missing = self.recipe.missing
-        if missing:
-            raise InputError(f"{self.recipe.name} cannot be graded here: there is no {', no '.join(missing)}")
+        self._program = Program(self.recipe, timeout=self._timeout)
         with ExitStack() as stack:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="mustaple-grade-", ignore_cleanup_errors=True)
-            )
-            self._folder = Path(folder)
-            (self._folder / "shared").mkdir()
             self._server = stack.enter_context(
                 CaseServer(self._cases, a_port_each=True, answer=self._answer, on_event=self._note)
             )
-            stack.callback(self._attempts.close)
-            self._prepare()
+            stack.enter_context(self._program)
             self._closing = stack.pop_all()
         return self
 
@@ -77,7 +59,7 @@ class Bench:
 
     def end_clients(self) -> None:
         """Kill the clients that still run, and start no more."""
-        self._attempts.close()
+        self._program.end()
 
     @property
     def requests(self) -> int:
@@ -98,10 +80,7 @@ class Bench:
 
     def version(self) -> str | None:
         """What the client says of its version, its first line; None where the recipe has no command for it."""
-        if not self.recipe.version:
-            return None
-        said = self._run(self.recipe.version, {}, self._folder, self._timeout).said
-        return next((line.strip() for line in said.splitlines() if line.strip()), None)
+        return self._program.version()
 
     def try_case(self, case: Case) -> Tried:
         """Let the client meet this case, unless it could not be judged by it. Safe to call from several threads."""
@@ -116,34 +95,9 @@ class Bench:
         """Run the client against this case once: how it ended, and its visits."""
         with self._news:
             self._visits[case.id] = []
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder))
-        trusted = folder.with_suffix(".pem")
-        trusted.write_bytes(to_pem([self._server.trusted(case, "localhost")]))
         host, port = self._server.own_address(case)
-        values = {
-            "host": host,
-            "port": str(port),
-            "url": f"https://{host}:{port}/",
-            "ca": str(trusted),
-            "case": case.id,
-            "folder": str(folder),
-        }
-        try:
-            ending = self._run(self.recipe.command, values, folder, self._timeout)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        ending = self._program.meet(case.id, host, port, self._server.trusted(case, "localhost"))
         return ending, self._seen(case)
-
-    def _run(self, command: tuple[str, ...], values: dict[str, str], folder: Path, timeout: float) -> Ending:
-        words = filled(command, values | {"shared": str(self._folder / "shared")})
-        environment = {**os.environ, "no_proxy": _LOCAL, "NO_PROXY": _LOCAL, "MUSTAPLE_CASE": values.get("case", "")}
-        return self._attempts.run(words, timeout=timeout, environment=environment, folder=folder)
-
-    def _prepare(self) -> None:
-        if self.recipe.prepare:
-            ending = self._run(self.recipe.prepare, {}, self._folder, _PREPARING)
-            if ending.exit_code != 0:
-                raise InputError(f"{self.recipe.name} could not be prepared: {ending}: {ending.said}")
 
     def _seen(self, case: Case) -> list[Visit]:
         """The visits of a client that has ended: the server hears of the end a moment later."""

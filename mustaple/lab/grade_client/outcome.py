@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mustaple.lab.cases import Case
     from mustaple.lab.grade_client.attempt import Ending
     from mustaple.lab.live import Visit
+    from mustaple.net.stapling_session import ChainConnectionRecord
 
 _CLOCK: Final = "clock"
 _LAST_WORDS: Final = 160  # letters
@@ -49,7 +50,7 @@ def unfair(case: Case, protocols: Collection[str], spoken: Collection[str]) -> s
 
 def judged(case: Case, offered: frozenset[int], ending: Ending, visits: Sequence[Visit], sign: Sign) -> Tried:
     """What the client did with the case; `offered` are the extensions that the case is about being asked with."""
-    outcome, detail = _outcome(ending, visits, sign)
+    outcome, detail = outcome_of(ending, visits, sign)
     told = _most_telling(visits)
     if outcome in {Outcome.ACCEPT, Outcome.REFUSE} and told is not None:
         reason = _not_met(offered, told)
@@ -60,7 +61,8 @@ def judged(case: Case, offered: frozenset[int], ending: Ending, visits: Sequence
     return Tried(case, outcome, detail, told.protocol, told.offered, told.alert, ending.seconds)
 
 
-def _outcome(ending: Ending, visits: Sequence[Visit], sign: Sign) -> tuple[Outcome, str]:
+def outcome_of(ending: Ending, visits: Sequence[ChainConnectionRecord], sign: Sign) -> tuple[Outcome, str]:
+    """What the client did, and by what that was seen; `visits` are what the server saw of its connections."""
     if ending.timed_out:
         return Outcome.HANG, str(ending)
     if ending.signal is not None:
