@@ -87,6 +87,51 @@ def test_the_server_misbehaves(folder: Folder) -> None:
         assert server.end() == 0
 
 
+def test_the_server_is_told_otherwise_while_it_runs(folder: Folder) -> None:
+    with running("serve", folder.path, "--control", 0, "--port", 0, "--staple", "chain") as server:
+        line = server.ready()
+        control = line.partition("control at ")[2].split()[0]
+        port = int(line.split()[2].rstrip(",/").rpartition(":")[2])
+
+        def codes() -> list[str]:
+            ca, address = folder.leaf.as_chain().top, ("127.0.0.1", port)
+            return [
+                reason.code.value for reason in check("localhost", port, "strict", ca=ca, address=address).all_reasons
+            ]
+
+        assert codes() == []
+        assert httpx.put(control, json={"misbehave": ["revoked"]}, trust_env=False).json()["misbehave"] == ["revoked"]
+        assert codes() == ["revoked"]
+        assert httpx.put(control, json={"misbehave": ["http-500"]}, trust_env=False).status_code == 400
+        assert codes() == ["revoked"]
+        httpx.put(control, json={"misbehave": []}, trust_env=False)
+        assert codes() == []
+        assert server.end() == 0
+
+
+def test_the_server_becomes_another_case_while_it_runs(tmp_path: Path) -> None:
+    root = tmp_path / "root.pem"
+    options = ("--case", "control/all-well", "--ca-out", root, "--port", 0, "--control", 0)
+    with running("serve", *options) as server:
+        line = server.ready()
+        control = line.partition("control at ")[2].split()[0]
+        port = int(line.split()[2].rstrip("/").rpartition(":")[2])
+        (trusted,) = load_certificates(root.read_bytes())
+
+        def codes() -> list[str]:
+            verdict = check("localhost", port, "strict", ca=trusted, address=("127.0.0.1", port))
+            return [reason.code.value for reason in verdict.all_reasons][:1]
+
+        assert codes() == []
+        told = httpx.put(control, json={"case": "freshness/expired"}, trust_env=False)
+        assert told.json() == httpx.get(control, trust_env=False).json() == {"case": "freshness/expired"}
+        assert codes() == ["expired"]
+        for wrong in ("freshness/none-such", "depth/trusted-leaf", 7):
+            assert httpx.put(control, json={"case": wrong}, trust_env=False).status_code == 400
+        assert codes() == ["expired"]
+        assert server.end() == 0
+
+
 @pytest.mark.parametrize(("case", "code"), [("freshness/expired", "expired"), ("control/all-well", None)])
 def test_a_case_is_served_from_no_directory(tmp_path: Path, case: str, code: str | None) -> None:
     root = tmp_path / "root.pem"
@@ -109,7 +154,7 @@ def test_a_case_is_served_from_no_directory(tmp_path: Path, case: str, code: str
         ((), "name a directory, or a --case"),
         (("d", "--misbehave", "slow", "--staple", "none"), "with --misbehave the staple is leaf or chain"),
         (("d", "--ca-out", "x.pem"), "--ca-out is for --case"),
-        (("d", "--i-know"), "--i-know for that and --misbehave"),
+        (("d", "--i-know"), "--i-know for that, --misbehave and --control"),
         (("--case", "freshness/expired", "--misbehave", "slow"), "--case takes no --misbehave"),
         (("--case", "freshness/expird"), "is it freshness/expired"),
         (("d", "--case", "freshness/expired"), "--case takes no directory"),

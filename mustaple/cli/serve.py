@@ -68,6 +68,12 @@ def serve(
             help="Staple this wrong, or treat connections so; as `mustaple responder --list-misbehaviours` has it.",
         ),
     ] = None,
+    control: Annotated[
+        int | None,
+        typer.Option(
+            "--control", min=0, max=65535, help="Show and change the misbehaviour or case over HTTP, on loopback."
+        ),
+    ] = None,
     ca_out: Annotated[
         Path | None, typer.Option("--ca-out", help="With --case: write the root that clients have to trust here.")
     ] = None,
@@ -105,12 +111,13 @@ def serve(
         _refuse_beside_case(said | {"misbehave": misbehave, "staple": staple != "leaf"})
         from mustaple.cli.serve_case import serve_case
 
-        serve_case(case, host, port, ca_out=ca_out, i_know=i_know)
+        serve_case(case, host, port, ca_out=ca_out, i_know=i_know, control=control)
         return
     if directory is None:
         raise InputError("name a directory, or a --case")
-    if ca_out is not None or (i_know and not misbehave):
-        raise InputError("--ca-out is for --case, and --i-know for that and --misbehave")
+    misbehaving = bool(misbehave) or control is not None
+    if ca_out is not None or (i_know and not misbehaving):
+        raise InputError("--ca-out is for --case, and --i-know for that, --misbehave and --control")
     listening: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -119,12 +126,13 @@ def serve(
         "on_event": seen,
         "expect_staple": expect_staple,
     }
-    if misbehave:
+    if misbehaving:
         if staple not in _FETCHED:
             raise InputError("with --misbehave the staple is leaf or chain, signed by the keys of the CA directory")
         from mustaple.cli.serve_misbehaving import serve_misbehaving
 
-        serve_misbehaving(directory, misbehave, leaf_only=staple == "leaf", i_know=i_know, **listening)
+        told: dict[str, Any] = {"leaf_only": staple == "leaf", "i_know": i_know, "control": control}
+        serve_misbehaving(directory, misbehave or [], **told, **listening)
         return
     with ExitStack() as stack:
         orders = stack.enter_context(taking_orders())

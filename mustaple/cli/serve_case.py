@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from mustaple.lab.live import Visit
 
 
-def serve_case(name: str, host: str, port: int, *, ca_out: Path | None, i_know: bool) -> None:
+def serve_case(name: str, host: str, port: int, *, ca_out: Path | None, i_know: bool, control: int | None) -> None:
     """Serve this case until SIGINT or SIGTERM, to whatever name clients ask for of those it has, or none.
 
-    Raises InputError for a case that there is not, an address beyond loopback that nobody knows of, a port in use and
-    a file that cannot be written.
+    `control` is the port of the endpoint that makes it another case. Raises InputError for a case that there is not, an
+    address beyond loopback that nobody knows of, a port in use and a file that cannot be written.
     """
     import sys
     from contextlib import ExitStack
@@ -26,7 +26,8 @@ def serve_case(name: str, host: str, port: int, *, ca_out: Path | None, i_know: 
     from mustaple.cli.common import complain, write_public
     from mustaple.cli.running import taking_orders
     from mustaple.lab.cases import find
-    from mustaple.lab.live import CaseServer
+    from mustaple.lab.live import CaseServer, Switch
+    from mustaple.lab.misbehaviour.control import ControlServer
     from mustaple.lab.misbehaviour.serving import check_reach
     from mustaple.net.tls_session import Ended
 
@@ -44,9 +45,12 @@ def serve_case(name: str, host: str, port: int, *, ca_out: Path | None, i_know: 
             trusted = server.trusted(case, "localhost")
             write_public(ca_out, trusted.public_bytes(Encoding.PEM), "root certificate")
         server.start()
+        also = ""
+        if control is not None:
+            also = f", control at {stack.enter_context(ControlServer(Switch(server, case), control)).url}"
         trust = (
             f"trust {ca_out}" if ca_out is not None else "its root is new at each start: write it with --ca-out FILE"
         )
-        typer.echo(f"TLS at https://localhost:{server.port}/ is {case.id}; {trust} (ends with SIGINT or SIGTERM)")
+        typer.echo(f"TLS at https://localhost:{server.port}/ is {case.id}; {trust}{also} (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
         orders.wait()

@@ -29,6 +29,7 @@ def serve_misbehaving(directory: Path, misbehave: list[str], **how: Any) -> None
         chain = up_to_root(directory, read_chain(directory / "chain.pem", "certificate chain"))
         key = read_key(directory / "key.pem")
         server = stack.enter_context(MisbehavingStapler(directory, chain.links, key, misbehave, **how))
-        typer.echo(f"TLS at {server.url}, misbehaving (ends with SIGINT or SIGTERM)")
+        said = f", control at {server.control_url}" if server.control_url is not None else ""
+        typer.echo(f"TLS at {server.url}, misbehaving{said} (ends with SIGINT or SIGTERM)")
         sys.stdout.flush()
         orders.wait()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mustaple.lab.live.server import CaseServer
 from mustaple.lab.live.stock import Served, host_of
+from mustaple.lab.live.switch import Switch
 from mustaple.lab.live.visit import HTTPRequest, Visit, respond
 
-__all__ = ["CaseServer", "HTTPRequest", "Served", "Visit", "host_of", "respond"]
+__all__ = ["CaseServer", "HTTPRequest", "Served", "Switch", "Visit", "host_of", "respond"]

@@ -151,6 +151,10 @@ class CaseServer(LoopServer):
         """What a client of this case is to trust: the root, but for the few cases with an anchor of their own."""
         return self.setup(case, name).trusted
 
+    def meet_nameless(self, case: Case) -> None:
+        """From now on, serve this case to clients that ask for `localhost` or no name."""
+        self._nameless = case
+
     def next_record(self, timeout: float = 30.0) -> Visit:
         """The next visit that ended, waiting for it. Raises NetworkError after `timeout` seconds."""
         return next_record(self._ended, self.url, timeout)

@@ -1,17 +1,20 @@
-"""The control endpoint: GET shows which misbehaviours are in force, PUT and POST put others in their place."""
+"""The control endpoint: GET shows what a server does now, PUT and POST have it do something else."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mustaple.core.errors import InputError
+from mustaple.net.lifespan import Lifespan
+from mustaple.net.listen import listen, url_of
+from mustaple.net.responder.serving import AppRunner
 
 if TYPE_CHECKING:
-    from mustaple.lab.misbehaviour.plan import Plan
     from mustaple.net.responder.app import Receive, Scope, Send
 
 MAX_BODY: Final = 64 * 1024  # bytes
+MAX_CONNECTIONS: Final = 64
 _HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _JSON: Final = "application/json"
 
@@ -24,15 +27,50 @@ class _RefusedError(Exception):
         self.status = status
 
 
+class Told(Protocol):
+    """What may be told to do something else while it runs. `word` is the one key of the object that tells it."""
+
+    @property
+    def word(self) -> str:
+        """As `misbehave`."""
+
+    def tell(self, value: object) -> None:
+        """Do as this JSON value says. Raises InputError, in one sentence, and goes on as before."""
+
+    def shown(self) -> dict[str, object]:
+        """What it does, as JSON has it."""
+
+
+class ControlServer(Lifespan):
+    """The endpoint as a server, always on loopback; `url` says where. `port` 0 is a free one.
+
+    Raises InputError for a port that cannot be listened on.
+    """
+
+    def __init__(self, told: Told, port: int) -> None:
+        self._listener = listen("127.0.0.1", port)
+        self.url = url_of(self._listener, "http") + "/"
+        self._runner = AppRunner(Control(told), self._listener, most_connections=MAX_CONNECTIONS)
+
+    def start(self) -> None:
+        """Listen from now on. Raises NetworkError where it does not come up."""
+        self._runner.start()
+
+    def close(self) -> None:
+        """Free the port. Safe to call twice."""
+        self._runner.close()
+        self._listener.close()
+
+
 class Control:
-    """The ASGI application over one plan: `{"misbehave": ["slow=2s@every=3"]}` in and out, `[]` for honesty.
+    """The ASGI application: `{"misbehave": ["slow=2s@every=3"]}` in and out for a plan.
 
     Any page that a browser on this machine shows could send a form here: so a change has to come as application/json,
     which a page of another origin may not send, and the Host has to be a name of this machine.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, told: Told) -> None:
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the server's start and end."""
@@ -57,24 +95,22 @@ class Control:
         if method in {"PUT", "POST"}:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
                 raise _RefusedError(415, f"send it as {_JSON}")
-            self._plan.set(_texts(await _body(receive)))
+            self._told.tell(_value(await _body(receive), self._told.word))
         elif method != "GET":
             raise _RefusedError(405, "there are GET, PUT and POST")
-        return self._plan.shown()
+        return self._told.shown()
 
 
-def _texts(body: bytes) -> list[str]:
-    """The misbehaviours in a body. Raises InputError, in one sentence, for any other JSON."""
+def _value(body: bytes, word: str) -> object:
+    """What a body has under this one key. Raises InputError, in one sentence, for any other JSON."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
         raise InputError("this is no JSON") from None
-    if not isinstance(said, dict) or said.keys() != {"misbehave"}:
-        raise InputError('send an object of the one key "misbehave"')
-    texts = said["misbehave"]
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise InputError('"misbehave" is a list of strings, as ["slow=2s@every=3"]')
-    return texts
+    if not isinstance(said, dict) or said.keys() != {word}:
+        raise InputError(f'send an object of the one key "{word}"')
+    value: object = said[word]
+    return value
 
 
 async def _body(receive: Receive) -> bytes:

@@ -1,4 +1,4 @@
-"""What a responder was told to do wrong: which misbehaviour, if any, the next request meets."""
+"""What a responder or server was told to do wrong: which misbehaviour, if any, the next request meets."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Plan:
     InputError as `set` does.
     """
 
+    word: Final = "misbehave"
+
     def __init__(
         self, texts: Iterable[str], monotonic: Callable[[], float], kinds: tuple[str, ...] = RESPONDER
     ) -> None:
@@ -52,6 +54,12 @@ class Plan:
             self._counts = [0] * len(read)
             self._requests = 0
             self._begun = self._monotonic()
+
+    def tell(self, value: object) -> None:
+        """`set` with what JSON said. Raises InputError for what is no list of strings, too."""
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise InputError('"misbehave" is a list of strings, as ["slow=2s@every=3"]')
+        self.set(value)
 
     def choose(self, request: Request) -> Chosen:
         """What this request meets. It is counted by every misbehaviour that may be for it."""

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mustaple.core.errors import InputError
-from mustaple.lab.misbehaviour.control import Control
+from mustaple.lab.misbehaviour.control import ControlServer
 from mustaple.lab.misbehaviour.forger import Forger
 from mustaple.lab.misbehaviour.middleware import Misbehaving
 from mustaple.lab.misbehaviour.plan import Plan
 from mustaple.net.lifespan import Lifespan
-from mustaple.net.listen import is_loopback, listen, url_of
+from mustaple.net.listen import is_loopback
 from mustaple.net.responder import RequestLog, ResponderServer
-from mustaple.net.responder.serving import AppRunner
 
 if TYPE_CHECKING:
     import threading
@@ -58,8 +57,7 @@ class MisbehavingResponder(Lifespan):
         self.plan = Plan(misbehave, monotonic)
         check_reach(host, i_know=i_know)
         self.log = log if log is not None else RequestLog()
-        self.control_url: str | None = None
-        self._control: AppRunner | None = None
+        self._control: ControlServer | None = None
         with contextlib.ExitStack() as stack:
             forger = Forger(folder, now())
             stack.callback(forger.close)
@@ -84,12 +82,11 @@ class MisbehavingResponder(Lifespan):
             stack.callback(self._server.close)
             stack.callback(outer[0].release)
             if control is not None:
-                listener = stack.enter_context(listen("127.0.0.1", control))
-                self.control_url = url_of(listener, "http") + "/"
-                self._control = AppRunner(Control(self.plan), listener, most_connections=MAX_CONNECTIONS)
+                self._control = ControlServer(self.plan, control)
                 stack.callback(self._control.close)
             self._closing = stack.pop_all()
         self.url, self.root = self._server.url, self._server.root
+        self.control_url = None if self._control is None else self._control.url
 
     @property
     def ended(self) -> threading.Event:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mustaple.lab.misbehaviour.catalogue import NO_STAPLE, SERVER
+from mustaple.lab.misbehaviour.control import ControlServer
 from mustaple.lab.misbehaviour.exchange import LONGEST
 from mustaple.lab.misbehaviour.forger import Forger
 from mustaple.lab.misbehaviour.front import MAX_CONNECTIONS, Front
@@ -37,8 +38,9 @@ class MisbehavingStapler(Lifespan):
 
     What is told of staples is about the leaf's, of which a handshake that asks for one is a request. The other
     certificates' are honest, or there are none where `leaf_only`. What is told of connections happens to them once the
-    client has begun to speak. `i_know` allows addresses that other machines can reach. `now` is the time in aware UTC,
-    `monotonic` counts seconds, `pause` waits for some. The other arguments are those of `ChainStaplingServer`.
+    client has begun to speak. `plan` changes it while it runs; with `control`, a port (0: a free one), so does HTTP at
+    `control_url`, always on loopback. `i_know` allows addresses that other machines can reach. `now` is the time in
+    aware UTC, `monotonic` counts seconds, `pause` waits for some. The other arguments are `ChainStaplingServer`'s.
 
     Raises InputError for a misbehaviour that there is not or that is a responder's, and for an address that cannot be
     listened on, CaDirError for a folder that is no CA directory.
@@ -55,6 +57,7 @@ class MisbehavingStapler(Lifespan):
         host: str = "127.0.0.1",
         port: int = 0,
         i_know: bool = False,
+        control: int | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -81,14 +84,21 @@ class MisbehavingStapler(Lifespan):
             stack.callback(self._server.close)
             self._front = Front(listener, (self._server.host, self._server.port), self.plan, pause)
             stack.callback(self._front.close)
+            self._control: ControlServer | None = None
+            if control is not None:
+                self._control = ControlServer(self.plan, control)
+                stack.callback(self._control.close)
             self._closing = stack.pop_all()
         self.host, self.port = listener.getsockname()[:2]
         self.url = url_of(listener, "https") + "/"
+        self.control_url = None if self._control is None else self._control.url
 
     def start(self) -> None:
         """Serve from now on. Raises NetworkError where it does not come up."""
         self._server.start()
         self._front.start()
+        if self._control is not None:
+            self._control.start()
 
     def close(self) -> None:
         """End every connection and free the ports. Safe to call twice."""
