@@ -71,7 +71,19 @@ WRONG = {
     "no certificates": (LEAST.replace('["a.pem"]', "[]"), "chain[0].certificates: "),
     "another kind": (
         LEAST + 'deploy = [{ kind = "ftp" }]',
-        "chain[0].deploy[0].kind: 'ftp' is not one of 'files', 'exec'",
+        "chain[0].deploy[0].kind: 'ftp' is not one of 'files', 'exec', 'nginx', 'haproxy', 'lighttpd', 'hitch', 'gnutls'",
+    ),
+    "a server that takes no staple": (
+        LEAST + 'deploy = [{ kind = "stunnel" }]',
+        "chain[0].deploy[0].kind: stunnel takes no staple from a file, in any version",
+    ),
+    "a server that nobody tells": (
+        LEAST + 'deploy = [{ kind = "nginx", directory = "d" }]',
+        "chain[0].deploy[0]: one of pid_file, reload says how the server takes note of a change",
+    ),
+    "a server that is told twice": (
+        LEAST + 'deploy = [{ kind = "haproxy", crt = "c", socket = "s", pid_file = "p" }]',
+        "chain[0].deploy[0]: one of socket, pid_file, reload says how",
     ),
     "a kind without its key": (LEAST + 'deploy = [{ kind = "files" }]', "chain[0].deploy[0].directory: it is missing"),
     "a span that is none": (LEAST + "x = 1\n", "chain[0].x: there is no such key"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ValidationError
 
 from mustaple.agent.config_model import AgentConfig
+from mustaple.agent.deploy.kinds import NO_KINDS
 from mustaple.core.errors import InputError
 from mustaple.net.toml import parse_toml
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
+_PASSWORD: Final = re.compile(r"//[^/\s]*@")
 _DISCRIMINATORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 
 
@@ -52,7 +55,7 @@ def _validated(table: Mapping[str, Any], where: str) -> AgentConfig:
 
 def _sentence(error: ErrorDetails) -> str:
     """One error in words: the key, what stands there, and what may."""
-    location = [part for part in error["loc"] if part not in {"files", "exec"} or part is error["loc"][-1]]
+    location = _without_kind(error["loc"])
     key = _key(location)
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -61,6 +64,8 @@ def _sentence(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{key}: it is missing"
     if kind in _DISCRIMINATORS:
+        if (reason := NO_KINDS.get(str(context.get("tag")))) is not None:
+            return f"{key}.kind: {reason}"
         return f"{key}.kind: {_shown(context.get('tag'))} is not one of {context.get('expected_tags', 'the kinds')}"
     if kind == "value_error":
         return (
@@ -69,6 +74,11 @@ def _sentence(error: ErrorDetails) -> str:
             else f"{key}: {context['error']}"
         )
     return f"{key}: {_shown(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _without_kind(location: tuple[int | str, ...]) -> list[int | str]:
+    """Where the error is, without the kind of deployment that pydantic puts behind the deployment's number."""
+    return [part for place, part in enumerate(location) if place < 2 or location[place - 2] != "deploy"]
 
 
 def _key(location: list[int | str]) -> str:
@@ -92,7 +102,7 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = _PASSWORD.sub("//***@", repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -111,9 +121,9 @@ def _from_folder(config: AgentConfig, folder: Path) -> AgentConfig:
             "deploy": deploy,
         }
         chains.append(chain.model_copy(update=update))
-    store = config.store if "://" in config.store else str(folder / config.store)
-    state = (
-        config.state if config.state is not None else Path("state.json" if "://" in store else f"{store}/state.json")
-    )
+    store = config.store if config.is_shared else str(folder / config.store)
+    paths = {name: folder / value for name, value in config.fleet if isinstance(value, Path)}
     ca = folder / config.ca if config.ca is not None else None
-    return config.model_copy(update={"chain": chains, "store": store, "state": folder / state, "ca": ca})
+    fleet = config.fleet.model_copy(update=paths)
+    state = folder / config.state if config.state is not None else None
+    return config.model_copy(update={"chain": chains, "store": store, "fleet": fleet, "state": state, "ca": ca})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -11,12 +12,15 @@ from certtools.ca_dir.files import PRIVATE, PUBLIC
 from mustaple.agent.deploy.contract import Command, DeployError, Deployment, Seconds
 from mustaple.agent.deploy.running import run
 from mustaple.agent.deploy.versions import VersionedFolder
-from mustaple.net.server_files import ServerFormat, server_files
+from mustaple.net.server_files import LEAF_FILE, ServerFormat, server_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mustaple.agent.deploy.contract import Site
+    from mustaple.agent.deploy.reloading import Reload
+
+    Layout = Callable[[Site, Sequence[bytes | None]], Mapping[str, tuple[bytes, int]]]
 
 CHAIN_FILE: Final = "chain.pem"
 KEY_FILE: Final = "key.pem"
@@ -33,7 +37,12 @@ class FilesDeployment(Deployment):
 
     def deployer(self, name: str) -> FilesDeployer:
         """The deployer of this table."""
-        return FilesDeployer(Path(str(self.directory).replace("{name}", name)), self.after, self.timeout)
+        return FilesDeployer(for_chain(self.directory, name), self.after, self.timeout)
+
+
+def for_chain(path: Path, name: str) -> Path:
+    """A path of a table for the chain of this name, which `{name}` in it stands for."""
+    return Path(str(path).replace("{name}", name))
 
 
 def site_files(site: Site, staples: Sequence[bytes | None]) -> dict[str, tuple[bytes, int]]:
@@ -43,24 +52,40 @@ def site_files(site: Site, staples: Sequence[bytes | None]) -> dict[str, tuple[b
     that take one for each certificate, `ocsp_multi.bin` for RFC 6961. A staple that is None has no file. Raises OSError
     where the key cannot be read.
     """
+    named = {name: (data, PUBLIC) for name, data in server_files(_FORMATS, staples).items() if data is not None}
+    return chain_files(site) | named | staple_files(staples)
+
+
+def chain_files(site: Site) -> dict[str, tuple[bytes, int]]:
+    """`chain.pem`, and `key.pem` where the configuration names a key. Raises OSError where that cannot be read."""
     files: dict[str, tuple[bytes, int]] = {CHAIN_FILE: (site.pem, PUBLIC)}
     if site.key is not None:
         files[KEY_FILE] = (site.key.read_bytes(), PRIVATE)
-    named = server_files(_FORMATS, staples) | {f"staple-{place}.der": each for place, each in enumerate(staples)}
-    return files | {name: (data, PUBLIC) for name, data in named.items() if data is not None}
+    return files
 
 
-class FilesDeployer:
-    """Writes `site_files` into a versioned folder, and then runs `after`."""
+def leaf_files(site: Site, staples: Sequence[bytes | None]) -> dict[str, tuple[bytes, int]]:
+    """`chain_files`, and `leaf.der` where the leaf has a staple."""
+    return chain_files(site) | ({LEAF_FILE: (staples[0], PUBLIC)} if staples[0] is not None else {})
 
-    def __init__(self, directory: Path, after: Sequence[str] | None = None, timeout: float = 30.0) -> None:
+
+def staple_files(staples: Sequence[bytes | None]) -> dict[str, tuple[bytes, int]]:
+    """`staple-0.der`, the leaf's, `staple-1.der` and so on; none for a certificate without one."""
+    return {f"staple-{place}.der": (each, PUBLIC) for place, each in enumerate(staples) if each is not None}
+
+
+class FolderDeployer:
+    """Writes what `layout` says into a versioned folder, and then runs `after`. `kind` is for messages."""
+
+    def __init__(self, kind: str, directory: Path, layout: Layout, after: Reload | None) -> None:
+        self._kind = kind
         self._folder = VersionedFolder(directory)
+        self._layout = layout
         self._after = after
-        self._timeout = timeout
         self._before: tuple[Path | None] | None = None
 
     def __str__(self) -> str:
-        return f"files {self._folder.path}"
+        return f"{self._kind} {self._folder.path}"
 
     def deploy(self, site: Site, staples: Sequence[bytes | None]) -> None:
         """Put chain and staples in place in one step."""
@@ -83,7 +108,7 @@ class FilesDeployer:
 
     def _replace(self, site: Site, staples: Sequence[bytes | None]) -> None:
         try:
-            files = site_files(site, staples)
+            files = self._layout(site, staples)
             if self._is_there(files):
                 return
             before = self._folder.current
@@ -93,7 +118,7 @@ class FilesDeployer:
         self._before = (before,)
         self._run(site)
 
-    def _is_there(self, files: dict[str, tuple[bytes, int]]) -> bool:
+    def _is_there(self, files: Mapping[str, tuple[bytes, int]]) -> bool:
         """Whether just this is in place, and the command has run since."""
         same = self._folder.names() == tuple(sorted(files)) and all(
             self._folder.read(name) == data for name, (data, _) in files.items()
@@ -102,9 +127,15 @@ class FilesDeployer:
 
     def _run(self, site: Site) -> None:
         if self._after is not None:
-            variables = {"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._folder.path)}
-            run(self._after, self._timeout, variables)
+            self._after({"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._folder.path)})
             try:
                 self._folder.mark()
             except OSError as error:
                 raise DeployError(f"{self._folder.path}: {error.strerror or error}") from error
+
+
+class FilesDeployer(FolderDeployer):
+    """Writes `site_files`, and then runs a command."""
+
+    def __init__(self, directory: Path, after: Sequence[str] | None = None, timeout: float = 30.0) -> None:
+        super().__init__("files", directory, site_files, None if after is None else partial(run, after, timeout))

@@ -1,0 +1,133 @@
+"""The HAProxy deployer: the files that it reads when it starts, and its runtime socket, so that no reload is needed."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from certtools.ca_dir.files import PRIVATE, PUBLIC
+from certtools.chain import ChainError, load_certificates
+from mustaple.agent.deploy.contract import DeployError
+from mustaple.agent.deploy.files import for_chain
+from mustaple.agent.deploy.haproxy_socket import HaproxySocket
+from mustaple.agent.deploy.placed import PlacedFiles
+from mustaple.agent.deploy.reloading import NotRunningError, ReloadingDeployment
+from mustaple.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mustaple.agent.deploy.contract import Site
+    from mustaple.agent.deploy.placed import File
+    from mustaple.agent.deploy.reloading import Reload
+
+_NO_WORD: Final = re.compile(r"[\s;<\\\x00-\x1f]")  # in a command on the runtime socket
+
+
+class HaproxyDeployment(ReloadingDeployment):
+    """A PEM file of HAProxy's, and its staple: in files for its next start, and at once in the one that runs."""
+
+    WAYS: ClassVar[tuple[str, ...]] = ("socket", "pid_file", "reload")
+
+    kind: Literal["haproxy"]
+    crt: Path = Field(
+        description="The PEM file, just as HAProxy's configuration names it; {name} stands for the chain's name. The "
+        "staple is in a file of that name and .ocsp. Where the chain's key is named, the agent writes the PEM file too."
+    )
+    socket: Path | None = Field(
+        default=None,
+        description="The runtime socket, one with `level admin`: staples and certificates without a reload.",
+    )
+
+    def deployer(self, name: str) -> HaproxyDeployer:
+        """The deployer of this table. Raises InputError for a PEM file that commands on the socket cannot name."""
+        crt = for_chain(self.crt, name)
+        if self.socket is None:
+            return HaproxyDeployer(crt, self.reloader(signal.SIGUSR2, "haproxy"))
+        if _NO_WORD.search(str(crt)):
+            raise InputError(f"crt: {str(crt)!r} cannot be named on HAProxy's socket: it is not one word")
+        return HaproxyDeployer(crt, HaproxySocket(self.socket, str(crt), self.timeout), may_be_down=self.may_be_down)
+
+
+class HaproxyDeployer:
+    """Puts the files in place, and then tells the running HAProxy by its socket, or has it reload."""
+
+    def __init__(self, crt: Path, tell: HaproxySocket | Reload, *, may_be_down: bool = False) -> None:
+        self._crt = crt
+        self._ocsp = crt.with_name(f"{crt.name}.ocsp")
+        self._tell = tell
+        self._may_be_down = may_be_down
+        self._files = PlacedFiles(crt.with_name(f".{crt.name}.done"))
+
+    def __str__(self) -> str:
+        return f"haproxy {self._crt}"
+
+    def deploy(self, site: Site, staples: Sequence[bytes | None]) -> None:
+        """Have it serve this chain with the leaf's staple; a new certificate and its staple are one transaction."""
+        self._give(site, staples[0])
+
+    def withdraw(self, site: Site) -> None:
+        """Take away the file, and what HAProxy holds of it."""
+        self._give(site, None)
+
+    def rollback(self, site: Site) -> None:
+        """Bring back the files that were there, and have HAProxy serve those."""
+        try:
+            if not self._files.back():
+                return
+            if isinstance(self._tell, HaproxySocket):
+                if self._crt.exists():
+                    self._tell.take_all(
+                        self._crt.read_bytes(), self._ocsp.read_bytes() if self._ocsp.exists() else None
+                    )
+                return
+        except OSError as error:
+            raise self._failed(error) from error
+        self._reload(site, self._tell)
+
+    def _give(self, site: Site, staple: bytes | None) -> None:
+        files: dict[Path, File | None] = {self._ocsp: (staple, PUBLIC) if staple is not None else None}
+        try:
+            if site.key is not None:
+                files[self._crt] = (site.key.read_bytes() + site.pem, PRIVATE)
+            changed = self._files.put(files)
+            taken_up = self._files.noted() == site.fingerprint.hex()
+        except OSError as error:
+            raise self._failed(error) from error
+        if isinstance(self._tell, HaproxySocket):
+            try:
+                self._serve(site, staple, self._tell)
+            except NotRunningError:
+                if not self._may_be_down:
+                    raise
+        elif changed or not taken_up:
+            self._reload(site, self._tell)
+
+    def _serve(self, site: Site, staple: bytes | None, running: HaproxySocket) -> None:
+        if staple is not None and running.serves(site.chain.leaf) and running.take_staple(staple):
+            return
+        try:
+            pem = self._crt.read_bytes()
+            leaf, *_ = load_certificates(pem)
+        except OSError as error:
+            raise self._failed(error) from error
+        except (ChainError, ValueError) as error:
+            raise DeployError(f"{self._crt} has no certificate to serve: {error}") from error
+        if leaf != site.chain.leaf:
+            raise DeployError(f"{self._crt} holds another certificate; with `key` in the chain's table it is replaced")
+        running.take_all(pem, staple)
+
+    def _reload(self, site: Site, reload: Reload) -> None:
+        try:
+            self._files.note("")  # should the reload fail, it is to be tried again
+            reload({"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._crt.parent)})
+            self._files.note(site.fingerprint.hex())
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> DeployError:
+        return DeployError(f"{error.filename or self._crt}: {error.strerror or error}")
