@@ -118,10 +118,11 @@ class Outcome(enum.StrEnum):
 class Case:
     """One situation: what is true, what the server staples, and what the CA's responder says if it can be reached.
 
-    `staple` is for the leaf, `ca_staple` for the intermediate, `answer` what the responder says of the leaf and
-    `ca_answer` of the intermediate. Each names a mutation of an honest response (`certtools.forge.MUTATIONS`); "good"
-    is the honest one, None is nothing. `server` says what the server staples as long as nothing goes wrong, `protocol`
-    which TLS it speaks. Case, attacker and server together name a situation.
+    `sound` is false where path or name are wrong, so that every client should refuse. `staple` is for the leaf,
+    `ca_staple` for the intermediate, `answer` what the responder says of the leaf and `ca_answer` of the intermediate.
+    Each names a mutation of an honest response (`certtools.forge.MUTATIONS`); "good" is the honest one, None is
+    nothing. `server` says what the server staples as long as nothing goes wrong, `protocol` which TLS it speaks. Case,
+    attacker and server together name a situation.
     """
 
     name: str
@@ -137,6 +138,17 @@ class Case:
     outage: Outage = Outage.NONE
     ca_answer: str = "good"
     protocol: Protocol = "TLSv1.3"
+    sound: bool = True
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether a client should accept it that gets to see what the server sent."""
+        return self.sound and self.revoked is Revoked.NONE
+
+    @property
+    def key(self) -> tuple[str, Attacker, Server]:
+        """What names it among others."""
+        return self.name, self.attacker, self.server
 
 
 class _Shape(BaseModel):
@@ -269,9 +281,8 @@ class Comparison(_Shape):
     findings: list[Finding]
 
 
-def kind_of(outcome: Outcome, revoked: Revoked, *, tampered: bool = False) -> Kind:
-    """Whether an outcome was right; `tampered` says that the connection was changed or cut by somebody on the path."""
-    accepted = outcome is Outcome.ACCEPTED
-    if accepted:
-        return Kind.ATTACK_SUCCEEDED if revoked is not Revoked.NONE or tampered else Kind.RIGHT
-    return Kind.RIGHT if revoked is not Revoked.NONE or tampered else Kind.FALSE_OUTAGE
+def kind_of(outcome: Outcome, *, acceptable: bool) -> Kind:
+    """Whether an outcome was right. What is acceptable is not revoked, and nobody has changed what the server sent."""
+    if (outcome is Outcome.ACCEPTED) is acceptable:
+        return Kind.RIGHT
+    return Kind.FALSE_OUTAGE if acceptable else Kind.ATTACK_SUCCEEDED

@@ -1,4 +1,4 @@
-"""The situations of `mustaple compare`: a few that show everything, and the whole grid of those worth telling apart."""
+"""The few situations that `mustaple compare` tries unless told otherwise, one for each thing there is to see."""
 
 from __future__ import annotations
 
