@@ -5,13 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mustaple.agent.entry import Entry, Responder, addresses, is_obliged, origin_of
 from mustaple.agent.events import Event, Kind, Severity, about
+from mustaple.agent.fleet.record import is_newer, weigh
+from mustaple.agent.fleet.standing import Standing, ask_from
 from mustaple.core.errors import InputError
 from mustaple.core.ocsp import judge
-from mustaple.core.refresh import NONE, Action, Level, Pace, Trouble, level_at, next_step
+from mustaple.core.refresh import FOREVER, NONE, Action, Level, Pace, Trouble, level_at, next_step
 from mustaple.core.verdict import Code, Source, Status
 from mustaple.net.multistaple import Outcome
 from mustaple.net.store import Staple, Wrong
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certtools.chain import Link
+    from mustaple.agent.fleet.record import Record, Weighed
     from mustaple.agent.shelf import Shelf
     from mustaple.core.policy import Rules
     from mustaple.core.verdict import Judgement
@@ -58,6 +62,9 @@ class Engine:
 
     Call `watch` with the certificates to keep, `step` at the time `wake()`, begin the orders that it gives, and pass
     what came of each to `done`. `draw` gives numbers from 0 to 1. Nothing here looks at a clock.
+
+    In a fleet `stand` says who asks, and `take` takes what others got. `unseen` are certificates that were not looked
+    up in the fleet's store yet, `news` those with something to tell the others; whoever has done that empties them.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Engine:
         pace: Pace | None = None,
         per_responder: int = PER_RESPONDER,
         responder: str | None = None,
+        grace: timedelta = timedelta(0),
     ) -> None:
         self.entries: dict[bytes, Entry] = {}
         self.responders: dict[str, Responder] = {}
@@ -81,6 +89,9 @@ class Engine:
         self._heap: list[tuple[datetime, int, bytes]] = []
         self._count = itertools.count()
         self._waits: dict[str, datetime] = {}
+        self._standing, self._grace = Standing.ALONE, grace
+        self.unseen: set[bytes] = set()
+        self.news: set[bytes] = set()
 
     def watch(self, links: Iterable[Link], at: datetime) -> list[Event]:
         """Keep staples for these certificates and for no others; the shelf is asked for those that are new here."""
@@ -115,10 +126,41 @@ class Engine:
         """Look at every certificate anew: the clock was set, and what was planned by the old one may be wrong."""
         turn = Turn()
         for entry in list(self.entries.values()):
+            entry.since = min(entry.since, at)
+            self.unseen.add(entry.link.fingerprint)
             if entry.early:
                 turn.events += self._load(entry, at)
             self._visit(entry, at, turn)
         return turn
+
+    def stand(self, standing: Standing, at: datetime) -> Turn:
+        """Take this place in the fleet from now on."""
+        turn = Turn()
+        if standing is not self._standing:
+            self._standing = standing
+            for entry in list(self.entries.values()):
+                self._visit(entry, at, turn)
+        return turn
+
+    def take(self, fingerprint: bytes, record: Record | None, at: datetime, origin: str) -> tuple[Weighed | None, Turn]:
+        """Take what the fleet's store, `origin`, has for a certificate, where that is good and newer; what it is worth.
+
+        None where it has nothing, or the certificate is not watched.
+        """
+        turn = Turn()
+        entry = self.entries.get(fingerprint)
+        self.unseen.discard(fingerprint)
+        if entry is None:
+            return None, turn
+        weighed = weigh(record, entry, at, self._rules, origin) if record is not None else None
+        if weighed is not None and weighed.staple is not None:
+            entry.settled, entry.lot = True, self._draw()
+            self._hold(entry, weighed.staple, at, turn)
+        elif weighed is not None and weighed.revoked is not None and record is not None:
+            entry.settled = True
+            self._shout(entry, weighed.revoked, record.response, at, turn)
+        self._visit(entry, at, turn)
+        return weighed, turn
 
     def done(self, order: Order, gathered: Gathered, waits: Mapping[str, datetime], at: datetime) -> Turn:
         """Take what came of an order, and go on with whoever waited for that."""
@@ -139,9 +181,11 @@ class Engine:
         if responder is not None and (staple is not None or revoked is not None):
             recovered = responder.answered()
         if revoked is not None:
-            self._shout(entry, revoked, at, turn)
+            self._shout(entry, revoked, gathered.evidence, at, turn)
+            self.news.add(entry.link.fingerprint)
         elif staple is not None and at < min(staple.judgement.dies_at or at, entry.expires_at):
-            self._hold(entry, staple, at, turn)
+            self._hold_newest(entry, staple, at, turn)
+            self.news.add(entry.link.fingerprint)
         else:
             self._failed(entry, gathered, at, turn)
         if responder is not None:
@@ -180,8 +224,9 @@ class Engine:
             responder = self.responders.setdefault(origin, Responder(origin))
             responder.entries[link.fingerprint] = None
         expires_at = link.subject.not_valid_after_utc
-        entry = Entry(link, urls, refused, responder, self._draw(), expires_at, is_obliged(link))
+        entry = Entry(link, urls, refused, responder, self._draw(), expires_at, is_obliged(link), at)
         self.entries[link.fingerprint] = entry
+        self.unseen.add(link.fingerprint)
         told = [
             about(link, Kind.REFUSED_URL, Severity.ERROR, f"its OCSP address {url} is not asked: {why}", at)
             for url, why in refused
@@ -223,6 +268,8 @@ class Engine:
 
     def _forget(self, fingerprint: bytes) -> None:
         entry = self.entries.pop(fingerprint)
+        self.unseen.discard(fingerprint)
+        self.news.discard(fingerprint)
         responder = entry.responder
         if responder is None:
             return
@@ -245,13 +292,16 @@ class Engine:
         """Do all that is due for one certificate, and plan what is next."""
         entry.when = None
         self._raise_from_the_dead(entry, at, turn)
-        blocked = entry.asking or entry.responder is None
+        seen = entry.link.fingerprint not in self.unseen
+        ordered = entry.asking or entry.responder is None
         while True:
-            step = next_step(entry.known, at, self._pace, asking=blocked)
-            if step.action is Action.REST:
-                return
-            if step.when > at:
-                self._plan(entry, step.when)
+            begins = ask_from(entry, self._standing, at, self._pace, self._grace, seen=seen)
+            early = begins is None or begins > at
+            step = next_step(entry.known, at, self._pace, asking=ordered or early)
+            when = step.when if ordered or not early or begins is None else min(step.when, begins)
+            if when > at:
+                if when < FOREVER:
+                    self._plan(entry, when)
                 return
             if step.action is Action.WITHDRAW:
                 self._bury(entry, at, turn)
@@ -259,7 +309,7 @@ class Engine:
                 self._tell_level(entry, at, turn)
             else:
                 self._order(entry, turn)
-                blocked = True
+                ordered = True
 
     def _order(self, entry: Entry, turn: Turn) -> None:
         """Begin a fetch, or stand in line where the responder is busy."""
@@ -284,10 +334,19 @@ class Engine:
             if entry is not None and not entry.asking:
                 self._visit(entry, at, turn)
 
+    def _hold_newest(self, entry: Entry, staple: Staple, at: datetime, turn: Turn) -> None:
+        """Hold what was fetched, unless what came from the fleet meanwhile is newer."""
+        if entry.revoked is not None and entry.evidence and is_newer(entry.revoked, staple.judgement):
+            return
+        held = entry.staple
+        if held is not None and is_newer(held.judgement, staple.judgement):
+            staple = held
+        self._hold(entry, replace(staple, fetched_at=at), at, turn)  # also where what is held is newer than what came
+
     def _hold(self, entry: Entry, staple: Staple, at: datetime, turn: Turn) -> None:
         same = entry.staple is not None and entry.staple.response == staple.response
-        staple = replace(staple, fetched_at=at)  # also where the one that is held is newer than what came
-        entry.staple, entry.buried, entry.revoked, entry.early = staple, None, None, False
+        entry.staple, entry.buried, entry.early = staple, None, False
+        entry.revoked, entry.evidence = None, b""
         entry.trouble, entry.said, entry.problem = NONE, "", ""
         if entry.level is Level.DEAD:
             entry.level = level_at(entry.known, at, self._pace)
@@ -312,11 +371,11 @@ class Engine:
         codes = " ".join(each.code.value for each in gathered.reasons)
         turn.events.append(about(entry.link, Kind.FAILED, severity, said, at, failures=failures, codes=codes))
 
-    def _shout(self, entry: Entry, revoked: Judgement, at: datetime, turn: Turn) -> None:
+    def _shout(self, entry: Entry, revoked: Judgement, evidence: bytes, at: datetime, turn: Turn) -> None:
         """Revoked: it is never stapled, what was is taken away at once, and from now on it is asked for seldom."""
         known = entry.revoked is not None
         entry.staple = entry.buried = None
-        entry.revoked = revoked
+        entry.revoked, entry.evidence = revoked, evidence
         entry.trouble, entry.problem = Trouble(_LONG_AGO, at), Outcome.BAD.value
         entry.said = "; ".join(reason.detail for reason in revoked.reasons)
         self._save(entry, at, turn.events)

@@ -54,7 +54,8 @@ class Entry:
     """One certificate. `settled` says that it is known whether there is a staple; until then nothing is taken away.
 
     `buried` died by this clock; should the clock go back, it may live again. `early` says that the store holds one
-    whose time has not come by this clock. `refused` are addresses that are not asked, each with the reason.
+    whose time has not come by this clock. `refused` are addresses that are not asked, each with the reason. `since` is
+    when it was first seen here, `evidence` the response that revokes it.
     """
 
     link: Link
@@ -64,9 +65,11 @@ class Entry:
     lot: float
     expires_at: datetime
     obliged: bool
+    since: datetime
     staple: Staple | None = None
     buried: Staple | None = None
     revoked: Judgement | None = None
+    evidence: bytes = b""
     trouble: Trouble = NONE
     level: Level = Level.DEAD
     said: str = ""

@@ -40,7 +40,9 @@ class Kind(enum.StrEnum):
     HELD_BACK = "held-back"  # a new certificate waits for its staple
     DEPLOYED = "deployed"
     NOT_DEPLOYED = "not-deployed"
+    FLEET = "fleet"  # this agent leads its fleet, follows another one, or cannot reach their store
     CLOCK = "clock"  # the clock was set
+    ASKED = "asked"  # a client has asked the caching responder
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from mustaple.agent.events import Kind
+from mustaple.agent.fleet.standing import Standing
 from mustaple.agent.state import parse
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from mustaple.agent.events import Event
+    from mustaple.agent.fleet.standing import View
     from mustaple.agent.state import Row, State
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +37,7 @@ class Metrics(Collector):
         self._lock = Lock()
         self._state: State | None = None
         self._events: Counter[tuple[str, str]] = Counter()
+        self._answers: Counter[str] = Counter()
         self._collectors = CollectorRegistry()
         self._collectors.register(self)
 
@@ -46,6 +50,8 @@ class Metrics(Collector):
         """Something happened."""
         with self._lock:
             self._events[event.kind.value, event.severity.value] += 1
+            if event.kind is Kind.ASKED:
+                self._answers[str(event.details["answered"])] += 1
 
     def page(self) -> bytes:
         """The page in Prometheus' text format."""
@@ -54,16 +60,24 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every metric, as the registry asks for them."""
         with self._lock:
-            state, events = self._state, Counter(self._events)
+            state, events, answers = self._state, Counter(self._events), Counter(self._answers)
         counter = CounterMetricFamily(
             "mustaple_agent_events", "What happened, by kind and severity.", labels=("event", "severity")
         )
         for (kind, severity), count in sorted(events.items()):
             counter.add_metric((kind, severity), count)
         yield counter
+        answered = CounterMetricFamily(
+            "mustaple_agent_answers", "What the caching responder answered.", labels=("answer",)
+        )
+        for answer, count in sorted(answers.items()):
+            answered.add_metric((answer,), count)
+        yield answered
         if state is not None:
             yield from self._certificates(state.certificates)
             yield from _targets(state)
+            if state.fleet is not None:
+                yield _standing(state.fleet)
 
     def _certificates(self, rows: tuple[Row, ...]) -> Iterator[Metric]:
         at = self._clock()
@@ -86,6 +100,13 @@ class Metrics(Collector):
             for obliged in (False, True):
                 count.add_metric((status, str(obliged).lower()), totals[status, obliged])
         yield count
+
+
+def _standing(view: View) -> Metric:
+    standing = GaugeMetricFamily("mustaple_agent_fleet", "1 for this agent's place in its fleet.", labels=("standing",))
+    for each in (Standing.LEADING, Standing.FOLLOWING, Standing.PARTITIONED):
+        standing.add_metric((each.value,), float(view.standing is each))
+    return standing
 
 
 def _targets(state: State) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from mustaple.agent.fleet.standing import Standing
 from mustaple.agent.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -73,4 +74,9 @@ class Page:
             "targets_failing": sum(bool(row.error) for row in targets),
             "files_unreadable": len(self._state.problems),
         }
-        return 200, {"status": "degraded" if any(worries.values()) else "ok", "certificates": len(rows), **worries}
+        fleet = self._state.fleet
+        if fleet is not None:
+            worries["partitioned"] = int(fleet.standing is Standing.PARTITIONED)
+        place = {"fleet": fleet.standing.value} if fleet is not None else {}
+        status = "degraded" if any(worries.values()) else "ok"
+        return 200, {"status": status, "certificates": len(rows), **place, **worries}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mustaple.agent.agent import Agent, Errand
     from mustaple.agent.engine import Order
     from mustaple.agent.fetching import Fetcher
+    from mustaple.agent.fleet.member import Member
     from mustaple.agent.state import State
 
 LONGEST_SLEEP: Final = 30.0  # seconds: a clock that is set is noticed so late at most
@@ -43,18 +44,23 @@ class Clocks:
 
 @dataclass(eq=False)
 class Service:
-    """An agent, what it fetches with, and its loop. `on_state` gets what there is to see whenever it has changed."""
+    """An agent, what it fetches with, and its loop. `on_state` gets what there is to see whenever it has changed.
+
+    `member` is its part in a fleet, where it has one; it is left at the end.
+    """
 
     agent: Agent
     fetcher: Fetcher
     clocks: Clocks = field(default_factory=Clocks)
     on_state: Callable[[State], None] | None = None
+    member: Member | None = None
     beat: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _rescan: bool = True
     _saved: float = 0.0
+    _membership: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         config = self.agent.config
@@ -88,6 +94,7 @@ class Service:
                         scanned -= max(interval - self.agent.config.settle.total_seconds(), 0)
                 self._turn()
                 if first:
+                    self._join()
                     notify(READY, "STATUS=watching certificate chains")
                 await self._sleep(scanned + interval - self.clocks.steady())
         finally:
@@ -104,14 +111,32 @@ class Service:
                 unsettled = (await self._scan()).unsettled
                 if unsettled:
                     await asyncio.sleep(min(self.agent.config.settle.total_seconds(), 1.0))
+            if self.member is not None:
+                self._join()
+                await self.member.looked()
             self._turn()
-            while self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            while not self._stopping and (self._tasks or self._waits_for_others()):
+                self._wake.clear()
+                await self._sleep(LONGEST_SLEEP)
                 self._turn()
         finally:
             await self._end()
         if self._failure is not None:
             raise self._failure
+
+    def _join(self) -> None:
+        """Begin to take part in the fleet."""
+        if self.member is not None:
+            self._membership = asyncio.get_running_loop().create_task(self.member.run(self._news))
+            self._membership.add_done_callback(self._over)
+
+    def _news(self, orders: list[Order]) -> None:
+        self._begin(orders)
+        self._wake.set()
+
+    def _waits_for_others(self) -> bool:
+        """Whether somebody else in the fleet is to ask first."""
+        return self.member is not None and self.agent.unsettled()
 
     async def _scan(self) -> Scan:
         at = self.clocks.wall()
@@ -123,9 +148,13 @@ class Service:
         """One turn: everything that is due is begun."""
         at = self.clocks.wall()
         self._notice_clock(at)
+        if self.member is not None:
+            self._begin(self.agent.stand(self.member.view(), at))
         self._begin(self.agent.step(at))
         for errand in self.agent.errands(at):
             self._start(self._bring(errand))
+        if self.member is not None and (self.agent.engine.unseen or self.agent.engine.news):
+            self.member.hurry()
         self.beat = self.clocks.steady()
         if self.agent.changed and self.beat - self._saved >= SAVE_EVERY:
             self._save(at)
@@ -181,8 +210,11 @@ class Service:
         self.agent.handed(errand, event, self.clocks.wall())
 
     async def _end(self) -> None:
-        for task in self._tasks:
+        working = [*self._tasks, *([self._membership] if self._membership is not None else [])]
+        for task in working:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*working, return_exceptions=True)
+        if self.member is not None:
+            await self.member.leave()
         self._hands.shutdown(wait=False, cancel_futures=True)
         self._save(self.clocks.wall())

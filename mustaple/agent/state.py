@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from certtools.ca_dir.files import PUBLIC, write_atomic
 from certtools.chain import name_of
+from mustaple.agent.fleet.standing import Standing, View
 from mustaple.core.errors import InputError
 from mustaple.core.refresh import Trouble
 
@@ -62,13 +63,17 @@ class TargetRow:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything there is to see. `at` is when it was written, `problems` are files that hold no whole chain."""
+    """Everything there is to see. `at` is when it was written, `problems` are files that hold no whole chain.
+
+    `fleet` is the agent's place in its fleet, None where it is alone.
+    """
 
     at: str
     pid: int
     certificates: tuple[Row, ...]
     targets: tuple[TargetRow, ...]
     problems: Mapping[str, str]
+    fleet: View | None = None
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
@@ -155,7 +160,10 @@ def read_state(path: Path) -> State | None:
         kind = (document.pop("format"), document.pop("version"))
         rows = tuple(Row(**{**each, "chains": tuple(each["chains"])}) for each in document.pop("certificates"))
         targets = tuple(TargetRow(**each) for each in document.pop("targets"))
-        state = State(certificates=rows, targets=targets, **document) if kind == (FORMAT, VERSION) else None
+        fleet = document.pop("fleet", None)
+        view = View(**{**fleet, "standing": Standing(fleet["standing"])}) if fleet is not None else None
+        known = kind == (FORMAT, VERSION)
+        state = State(certificates=rows, targets=targets, fleet=view, **document) if known else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         state = None
     if state is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LOUD: Final = frozenset({Severity.ERROR, Severity.CRITICAL})
 # Alarms: what an operator is told of by a command. A failed fetch alone is none while the staple before serves on.
 _ALARMS: Final = frozenset(
-    {Kind.REVOKED, Kind.DIED, Kind.LEVEL, Kind.NOT_DEPLOYED, Kind.REFUSED_URL, Kind.HELD_BACK, Kind.FAILED}
+    {Kind.REVOKED, Kind.DIED, Kind.LEVEL, Kind.NOT_DEPLOYED, Kind.REFUSED_URL, Kind.HELD_BACK, Kind.FAILED, Kind.FLEET}
 )
 MOST_WAITING: Final = 1000
 

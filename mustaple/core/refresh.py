@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 FIRST_BACKOFF: Final = 0.1  # seconds
@@ -21,6 +21,7 @@ RESERVE: Final = 10
 SPREAD: Final = 40
 # Of what a staple has left to live no single wait takes more than this part, whoever asks for it.
 PATIENCE: Final = 8
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)  # when nothing is to be done any more
 
 
 def half_life(this_update: datetime, dies_at: datetime) -> datetime:
@@ -153,7 +154,7 @@ def next_step(known: Known, at: datetime, pace: Pace, *, asking: bool = False) -
     if death is not None:
         moments = _moments(death - (known.this_update or at), death, pace)
         steps += [Step(Action.WITHDRAW, death), *(Step(Action.TELL, moment) for moment in moments if moment > at)]
-    return min(steps, key=lambda step: step.when, default=Step(Action.REST, datetime.max.replace(tzinfo=at.tzinfo)))
+    return min(steps, key=lambda step: step.when, default=Step(Action.REST, FOREVER))
 
 
 def next_fetch(known: Known, at: datetime, pace: Pace) -> datetime | None:

@@ -52,7 +52,8 @@ class Outcome(enum.StrEnum):
 class Gathered:
     """One certificate: its staple, if there is a good one, and what each address said in turn.
 
-    Who did not answer is a judgement too, with the status MISSING. `elapsed` is in seconds.
+    Who did not answer is a judgement too, with the status MISSING. `elapsed` is in seconds. `evidence` is the response
+    that says revoked, where one does, for whoever is to see it too.
     """
 
     link: Link
@@ -60,6 +61,7 @@ class Gathered:
     staple: Staple | None
     answers: tuple[Judgement, ...] = ()
     elapsed: float = 0.0
+    evidence: bytes = b""
 
     @property
     def outcome(self) -> Outcome:
@@ -183,13 +185,15 @@ class _Run:
         urls = self._addresses(link)
         answers: list[Judgement] = []
         for position, url in enumerate(urls):
-            staple, judgement = await self._ask(link, url, stored, self._deadline.left() / (len(urls) - position))
+            share = self._deadline.left() / (len(urls) - position)
+            staple, judgement, fetched = await self._ask(link, url, stored, share)
             answers.append(judgement)
             if staple is not None:
                 return self._better(link, stored, staple, answers)
             if judgement.status is Status.REVOKED:
                 # It wins over every good there may be, so no other address is asked.
-                return Gathered(link, How.NONE, None, tuple(answers), self._elapsed())
+                evidence = fetched.body if fetched is not None else b""
+                return Gathered(link, How.NONE, None, tuple(answers), self._elapsed(), evidence)
         if not urls:
             said = "the certificate names no OCSP address that HTTP reaches"
             answers.append(_missing(link, "the certificate", Code.NO_URL, said))
@@ -213,16 +217,16 @@ class _Run:
 
     async def _ask(
         self, link: Link, url: str, stored: Staple | None, timeout: float
-    ) -> tuple[Staple | None, Judgement]:
-        """What one address says, and the staple it is where that is good."""
+    ) -> tuple[Staple | None, Judgement, Fetched | None]:
+        """What one address says, the staple it is where that is good, and what came where something did."""
         fault = url_fault(url)
         if fault is not None:
-            return None, _missing(link, shown(url), Code.UNREACHABLE, fault.format(shown(url)).rstrip("."))
+            return None, _missing(link, shown(url), Code.UNREACHABLE, fault.format(shown(url)).rstrip(".")), None
         at = self._how.clock()
         wait = self.waits.get(url)
         if wait is not None and at < wait and not self._how.force:
             said = f"{url} asked not to be asked again before {wait:%Y-%m-%d %H:%M:%S} UTC"
-            return None, _missing(link, url, Code.UNREACHABLE, said)
+            return None, _missing(link, url, Code.UNREACHABLE, said), None
         if stored is not None and (stored.url != url or self._how.nonce):
             stored = None  # its ETag means nothing there, and to a nonce there is but one answer
         until = Deadline(timeout)
@@ -231,8 +235,8 @@ class _Run:
         if staple is None and expired and fetched is not None and fetched.method == "GET":
             # Perhaps a proxy that keeps answers for too long: ask past it, once (RFC 9919 §7.2).
             again = await self._exchange(link, url, None, until, bypass_caches=True)
-            staple, judgement = again[:2] if again[2] is not None else (staple, judgement)
-        return staple, judgement
+            staple, judgement, fetched = again if again[2] is not None else (staple, judgement, fetched)
+        return staple, judgement, fetched
 
     async def _exchange(
         self, link: Link, url: str, stored: Staple | None, until: Deadline, *, bypass_caches: bool = False

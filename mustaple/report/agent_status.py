@@ -29,8 +29,17 @@ def status_text(state: Mapping[str, Any], at: datetime) -> str:
         elif target["held_back"]:
             text.append(f"{target['chain']}: {target['target']} waits for a staple of the new certificate")
     text += [f"{path}: {problem}" for path, problem in sorted(state["problems"].items())]
+    fleet = state.get("fleet")
+    if fleet is not None:
+        text.append(_fleet(fleet))
     text.append(f"written {_ago(state['at'], at)} ago by process {state['pid']}")
     return "\n".join(printable(line) for line in text)
+
+
+def _fleet(fleet: Mapping[str, Any]) -> str:
+    whom = f" {fleet['leader']}" if fleet["standing"] == "following" and fleet["leader"] else ""
+    why = f": {fleet['said']}" if fleet["said"] else ""
+    return f"fleet at {fleet['store']}: {fleet['standing']}{whom}{why}"
 
 
 def _row(row: Mapping[str, Any], at: datetime) -> tuple[str, ...]:

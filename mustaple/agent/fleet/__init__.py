@@ -1,0 +1,1 @@
+"""Agents that share their staples: one of them asks for all, and each deploys what any of them has."""
