@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Sequence
 
 _CHUNK: Final = 1 << 16
@@ -78,8 +79,13 @@ HONEST: Final = {
 class AsyncServer:
     """A port on loopback, in a thread of its own, where `play(reader, writer)` is called for each connection."""
 
-    def __init__(self, play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._play = play
+        self._tls = tls
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._ready = threading.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -95,7 +101,7 @@ class AsyncServer:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 20)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 20, ssl=self._tls)
         self.port: int = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
@@ -149,21 +155,34 @@ def clear_server(dialogue: Dialogue, tls_port: int | None = None, *, piece: int 
     return AsyncServer(play)
 
 
-async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
-    """Copy bytes both ways between this connection and a new one, until both have ended."""
+async def tunnel(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    host: str,
+    port: int,
+    carried: Callable[[bytes], object] = len,
+) -> None:
+    """Copy bytes both ways between this connection and a new one, until both have ended.
+
+    `carried` gets what the client sends.
+    """
     inner_reader, inner_writer = await asyncio.open_connection(host, port)
     try:
-        await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+        await asyncio.gather(_copy(reader, inner_writer, carried), _copy(inner_reader, writer, len))
     finally:
         await _closed(inner_writer)
 
 
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, carried: Callable[[bytes], object]) -> None:
     with contextlib.suppress(OSError):
         while piece := await source.read(_CHUNK):
+            carried(piece)
             target.write(piece)
             await target.drain()
-        target.write_eof()
+        if target.can_write_eof():
+            target.write_eof()
+        else:
+            target.close()  # TLS cannot be ended by half
 
 
 def lies(protocol: str, lie: Sequence[bytes | Hear], place: int) -> Dialogue:

@@ -15,6 +15,7 @@ from certtools.authority import Authority, Issued
 from certtools.ca_dir import CaDir
 from certtools.chain import Chain, Link
 from certtools.forge import Scene, good
+from mustaple.net.server import StaplingServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,13 @@ def scene(chain: Chain, intermediate: Authority, other: Issued, rogue: Authority
 def staple(chain: Chain, intermediate: Authority) -> bytes:
     """A good response for the leaf at AT, signed by its issuer."""
     return good(chain.links[0], intermediate, AT)
+
+
+@pytest.fixture(scope="module")
+def stapling(leaf: Issued, staple: bytes) -> Iterator[StaplingServer]:
+    """A server that has that staple for the leaf."""
+    with StaplingServer(leaf.chain[:-1], leaf.key, staple) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

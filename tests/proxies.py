@@ -9,20 +9,32 @@ from clear_servers import AsyncServer, tunnel
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
+
+NOTHING = b"Content-Length: 0\r\n\r\n"
 
 
 class TunnelProxy(AsyncServer):
-    """`asked` are the heads of the requests; `credentials`, as `user:password`, are demanded where they are given."""
+    """`asked` are the heads of the requests, `carried` is every byte that went to servers.
 
-    def __init__(self, *, credentials: str | None = None, ahead: bytes = b"") -> None:
-        super().__init__(self._tunnel)
+    `credentials`, as `user:password`, are demanded where they are given. With `tls` it is spoken to over TLS itself.
+    `ahead` is sent before the server's first byte.
+    """
+
+    def __init__(
+        self, *, credentials: str | None = None, ahead: bytes = b"", tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(self._tunnel, tls)
         self.asked: list[bytes] = []
+        self.carried = bytearray()
         self._credentials = credentials
         self._ahead = ahead
+        self._scheme = "http" if tls is None else "https"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        host = "127.0.0.1" if self._scheme == "http" else "localhost"  # a certificate has a name
+        return f"{self._scheme}://{host}:{self.port}"
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -30,12 +42,15 @@ class TunnelProxy(AsyncServer):
         if self._credentials is not None:
             wanted = b"Proxy-Authorization: Basic " + base64.b64encode(self._credentials.encode())
             if wanted.lower() not in head.lower():
-                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n")
+                refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n"
+                writer.write(refused + NOTHING)
                 return
         method, authority, _ = head.split(b"\r\n")[0].decode().split(" ")
+        if method != "CONNECT":
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\n" + NOTHING)
+            return
         host, _, port = authority.rpartition(":")
-        assert method == "CONNECT"
         writer.write(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Established\r\nContent-Length: 9\r\n\r\n" + self._ahead
         )
-        await tunnel(reader, writer, host.strip("[]"), int(port))
+        await tunnel(reader, writer, host.strip("[]"), int(port), self.carried.extend)

@@ -1,10 +1,15 @@
-"""The strict client's TLS for tests: one that trusts an authority, and what its verdict says."""
+"""The strict client's TLS for tests: one that trusts an authority, what its verdict says, and both ways to ask."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from mustaple.core.policy import preset
+from mustaple.net.aclient import acheck
+from mustaple.net.client import check
 from mustaple.net.service_name import service_name
 from mustaple.net.tls_context import ClientContext
 from mustaple.net.tls_openssl import ClientTLS
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from certtools.authority import Authority
-    from mustaple.core.verdict import Code
+    from mustaple.core.verdict import ChainVerdict, Code
 
 
 class Clients:
@@ -31,3 +36,10 @@ def codes(tls: ClientTLS) -> list[Code]:
     """The codes of every refusing reason, the most telling first."""
     assert tls.verdict is not None
     return [reason.code for reason in tls.verdict.all_reasons]
+
+
+def _acheck(*arguments: Any, **options: Any) -> ChainVerdict:
+    return asyncio.run(acheck(*arguments, **options))
+
+
+both_loops = pytest.mark.parametrize("ask", [check, _acheck], ids=["sync", "async"])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from connect_proxy import ConnectProxy
 from httpx_house import DAY, NOW, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
+from proxies import TunnelProxy
 
 from certtools.chain import to_pem
 from certtools.forge import CertificateStatus, answer, sign, single
@@ -354,17 +354,18 @@ def test_closing_says_goodbye() -> None:
 
 @pytest.mark.parametrize("http2", [False, True])
 def test_a_server_behind_a_proxy_is_judged_in_the_tunnel(http2: bool) -> None:
-    with ConnectProxy() as proxy, serve(staple(), http2=http2) as server:
+    with TunnelProxy() as proxy, serve(staple(), http2=http2) as server:
         with _client(proxy=proxy.url) as client:
             assert client.get(server.url).text == client.get(server.url).text == "hello"
-        assert proxy.asked == [b"CONNECT localhost:%d HTTP/1.1" % server.port]
+        (head,) = proxy.asked
+        assert head.startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % server.port)
     assert [each.requests for each in server.connections] == [2]
 
 
 def test_a_server_refused_behind_a_proxy_leaves_nothing_in_the_pool() -> None:
     limits = httpx.Limits(max_connections=1)
     with (
-        ConnectProxy() as proxy,
+        TunnelProxy() as proxy,
         serve(mutated("revoked")) as server,
         _client(proxy=proxy.url, limits=limits) as client,
     ):
@@ -379,7 +380,7 @@ def test_a_server_refused_behind_a_proxy_leaves_nothing_in_the_pool() -> None:
 
 def test_a_connection_through_a_proxy_ends_with_its_staples() -> None:
     clock = Clock()
-    with ConnectProxy() as proxy, serve(staple(NOW + timedelta(minutes=5))) as server:
+    with TunnelProxy() as proxy, serve(staple(NOW + timedelta(minutes=5))) as server:
         client = _client(proxy=proxy.url, clock=clock)
         with client:
             client.get(server.url)
@@ -389,7 +390,7 @@ def test_a_connection_through_a_proxy_ends_with_its_staples() -> None:
 
 
 def test_a_proxy_may_want_a_password() -> None:
-    with ConnectProxy(("me", "secret")) as proxy, serve(staple()) as server:
+    with TunnelProxy(credentials="me:secret") as proxy, serve(staple()) as server:
         with _client(proxy=httpx.Proxy(proxy.url, auth=("me", "secret"))) as client:
             assert client.get(server.url).text == "hello"
         with _client(proxy=proxy.url) as client, pytest.raises(httpx.ProxyError, match="407"):
@@ -398,7 +399,7 @@ def test_a_proxy_may_want_a_password() -> None:
 
 def test_a_proxy_may_speak_tls_itself_and_is_not_judged(tmp_path: Path) -> None:
     judged = []
-    with ConnectProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
+    with TunnelProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
         trusting = ssl.create_default_context(cadata=to_pem((ROOT.certificate,)).decode())
         told = httpx.Proxy(proxy.url, ssl_context=trusting)
         with _client(proxy=told, on_verdict=lambda host, _: judged.append(host)) as client:
@@ -413,11 +414,11 @@ def test_a_proxy_may_speak_tls_itself_and_is_not_judged(tmp_path: Path) -> None:
 
 def test_what_a_policy_fetches_goes_through_the_proxy_too() -> None:
     leaf = ROOT.leaf(["localhost"], features=None, ocsp_urls=["http://ocsp.invalid/"])
-    with ConnectProxy(("me", "secret")) as proxy, serve(None, leaf) as server:
+    with TunnelProxy(credentials="me:secret") as proxy, serve(None, leaf) as server:
         told = httpx.Proxy(proxy.url, auth=("me", "secret"))
         with _client("hard-fail", proxy=told) as client, pytest.raises(VerdictError) as caught:
             client.get(server.url)
-        assert any(b" http://ocsp.invalid/" in line for line in proxy.asked)
+        assert any(b" http://ocsp.invalid/" in head for head in proxy.asked)
     assert "502" in str(caught.value)
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
-from connect_proxy import ConnectProxy
 from httpx_house import NOW, ROGUE, ROOT, Clock, codes, mutated, proxy_context, serve, staple
+from proxies import TunnelProxy
 
 from certtools.chain import to_pem
 from certtools.forge import CertificateStatus, answer, sign, single
@@ -255,9 +255,10 @@ def test_a_server_behind_a_proxy_is_judged_in_the_tunnel(run: Run, http2: bool) 
             for _ in range(2):
                 assert (await client.get(server.url)).text == "hello"
 
-    with ConnectProxy() as proxy, serve(staple(), http2=http2) as server:
+    with TunnelProxy() as proxy, serve(staple(), http2=http2) as server:
         run(test)
-        assert proxy.asked == [b"CONNECT localhost:%d HTTP/1.1" % server.port]
+        (head,) = proxy.asked
+        assert head.startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % server.port)
     assert [each.requests for each in server.connections] == [2]
 
 
@@ -268,7 +269,7 @@ def test_a_server_refused_behind_a_proxy_leaves_nothing_in_the_pool(run: Run) ->
                 with pytest.raises(VerdictError):
                     await client.get(server.url, timeout=httpx.Timeout(30.0, pool=SHORT))
 
-    with ConnectProxy() as proxy, serve(mutated("revoked")) as server:
+    with TunnelProxy() as proxy, serve(mutated("revoked")) as server:
         run(test)
         assert [(seen.alert, seen.data) for seen in (server.next_ended() for _ in range(3))] == [(113, b"")] * 3
 
@@ -280,5 +281,5 @@ def test_a_proxy_may_speak_tls_itself(run: Run, tmp_path: Path) -> None:
         async with _client(proxy=httpx.Proxy(proxy.url, ssl_context=trusting)) as client:
             assert (await client.get(server.url)).text == "hello"
 
-    with ConnectProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
+    with TunnelProxy(tls=proxy_context(tmp_path)) as proxy, serve(staple()) as server:
         run(test)

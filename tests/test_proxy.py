@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +9,16 @@ from clear_servers import HONEST, AsyncServer, Dialogue, Hear, clear_server
 from hypothesis import given
 from hypothesis import strategies as st
 from proxies import TunnelProxy
+from strict_client import both_loops
 
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.verdict import Code
-from mustaple.net.aclient import acheck
-from mustaple.net.client import check
 from mustaple.net.proxy import connect_through, proxy_of
 from mustaple.net.server import StaplingServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import asyncio
+    from collections.abc import Callable
     from datetime import datetime
 
     from certtools.authority import Authority, Issued
@@ -34,19 +33,6 @@ SHORT = 0.5  # seconds that a test gives a proxy that will not answer
 @pytest.fixture(scope="module")
 def options(root: Authority, at: datetime) -> dict[str, Any]:
     return {"ca": root.certificate, "at": at}
-
-
-@pytest.fixture(scope="module")
-def stapling(leaf: Issued, staple: bytes) -> Iterator[StaplingServer]:
-    with StaplingServer(leaf.chain[:-1], leaf.key, staple) as server:
-        yield server
-
-
-def _acheck(*arguments: Any, **options: Any) -> ChainVerdict:
-    return asyncio.run(acheck(*arguments, **options))
-
-
-both_loops = pytest.mark.parametrize("ask", [check, _acheck], ids=["sync", "async"])
 
 
 # --- a tunnel

@@ -10,17 +10,18 @@ import pytest
 from clear_servers import HONEST, XMPP_FEATURES, XMPP_HEAD, XMPP_TLS, AsyncServer, Dialogue, Hear, clear_server
 from hypothesis import given
 from hypothesis import strategies as st
+from strict_client import both_loops
 
 from mustaple.core.errors import InputError, NetworkError
 from mustaple.core.verdict import Code
-from mustaple.net.aclient import acheck, aconnect
-from mustaple.net.client import check, connect
+from mustaple.net.aclient import aconnect
+from mustaple.net.client import connect
 from mustaple.net.prelude import MAX_BYTES, MAX_LINE, MAX_LINES, Prelude, shown
 from mustaple.net.server import StaplingServer
 from mustaple.net.starttls import StartTLS, starttls, starttls_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from certtools.authority import Authority, Issued
@@ -36,19 +37,6 @@ REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 @pytest.fixture(scope="module")
 def options(root: Authority, at: datetime) -> dict[str, Any]:
     return {"ca": root.certificate, "at": at}
-
-
-@pytest.fixture(scope="module")
-def stapling(leaf: Issued, staple: bytes) -> Iterator[StaplingServer]:
-    with StaplingServer(leaf.chain[:-1], leaf.key, staple) as server:
-        yield server
-
-
-def _acheck(*arguments: Any, **options: Any) -> ChainVerdict:
-    return asyncio.run(acheck(*arguments, **options))
-
-
-both_loops = pytest.mark.parametrize("ask", [check, _acheck], ids=["sync", "async"])
 
 
 # --- servers that keep their word

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import free_port
+from strict_client import both_loops
 
 from certtools.chain import to_pem
 from mustaple.core.errors import NetworkError
 from mustaple.core.verdict import Code
-from mustaple.net.aclient import acheck
 from mustaple.net.client import check
 from mustaple.net.server import StaplingServer
 
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 
 POSTGRESQL = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/nothing"), key=lambda path: path.parts[-2])
 SLOW = 60.0  # seconds that a server has to come up
-
-
-def _acheck(*arguments: Any, **options: Any) -> ChainVerdict:
-    return asyncio.run(acheck(*arguments, **options))
-
-
-both_loops = pytest.mark.parametrize("ask", [check, _acheck], ids=["sync", "async"])
 
 
 @pytest.fixture(scope="module")
