@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from certtools.chain import name_of
 from mustaple.agent.desire import desired
 from mustaple.agent.engine import Engine
-from mustaple.agent.events import Event, Kind, Severity
+from mustaple.agent.events import Event, Kind, Severity, about
+from mustaple.agent.fleet.standing import Standing, told
 from mustaple.agent.handover import Handover, Target
 from mustaple.agent.serving import ServingRecord
 from mustaple.agent.shelf import DirectoryShelf
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from mustaple.agent.answers import HeldAnswers
     from mustaple.agent.config_model import AgentConfig
     from mustaple.agent.desire import Desired
     from mustaple.agent.discovery import Found, Scan
     from mustaple.agent.engine import Order, Turn
+    from mustaple.agent.fleet.record import Record, Weighed
+    from mustaple.agent.fleet.standing import View
     from mustaple.agent.shelf import Shelf
     from mustaple.net.multistaple import Gathered
 
@@ -54,8 +58,8 @@ def pace_of(config: AgentConfig) -> Pace:
 class Agent:
     """Everything but the loop that runs it. One thread at a time; time comes in as `at`.
 
-    `tell` gets every event. `draw` gives numbers from 0 to 1. Raises InputError where the state of another version
-    stands in the way.
+    `tell` gets every event. `draw` gives numbers from 0 to 1. `answers` are told of what is
+    held. Raises InputError where the state of another version stands in the way.
     """
 
     def __init__(
@@ -65,13 +69,16 @@ class Agent:
         tell: Callable[[Event], None],
         *,
         shelf: Shelf | None = None,
+        answers: HeldAnswers | None = None,
     ) -> None:
-        store = Path(config.store)
+        store = config.folder
         self.config = config
+        self.answers = answers
         self.handovers: dict[str, Handover] = {}
         self.problems: Mapping[str, str] = {}
         self.changed = True
         self.last: State | None = None
+        self.fleet: View | None = None
         self.engine = Engine(
             shelf if shelf is not None else DirectoryShelf(store / "staples"),
             rules_of(config),
@@ -79,6 +86,7 @@ class Agent:
             pace=pace_of(config),
             per_responder=config.refresh.per_responder,
             responder=config.responder,
+            grace=timedelta(seconds=config.refresh.timeout) + config.fleet.lease,
         )
         self._pace = pace_of(config)
         self._tell = tell
@@ -117,6 +125,31 @@ class Agent:
         """Take what came of an order; what is to be fetched next."""
         self.changed = True
         return self._took(self.engine.done(order, gathered, waits, at))
+
+    def stand(self, view: View, at: datetime) -> list[Order]:
+        """Take this place in a fleet; what is to be fetched by that."""
+        before, self.fleet = self.fleet, view
+        if before is None or (before.standing, before.leader) != (view.standing, view.leader):
+            severity = Severity.ERROR if view.standing is Standing.PARTITIONED else Severity.INFO
+            self.changed = True
+            self._tell(Event(Kind.FLEET, severity, told(view), at, details={"standing": view.standing.value}))
+        return self._took(self.engine.stand(view.standing, at))
+
+    def take(
+        self, fingerprint: bytes, record: Record | None, at: datetime, origin: str
+    ) -> tuple[Weighed | None, list[Order]]:
+        """Take what the fleet's store, `origin`, has for a certificate; what it is worth, and what is to be fetched."""
+        weighed, turn = self.engine.take(fingerprint, record, at, origin)
+        return weighed, self._took(turn)
+
+    def complain(self, fingerprint: bytes, said: str, at: datetime) -> None:
+        """Tell that the fleet's store has this wrong."""
+        link = self.engine.entries[fingerprint].link
+        self._tell(about(link, Kind.STORE, Severity.WARNING, said, at))
+
+    def unsettled(self) -> bool:
+        """Whether somebody is still to be asked for a certificate for the first time."""
+        return any(not each.settled and each.responder is not None for each in self.engine.entries.values())
 
     def clock_moved(self, at: datetime, seconds: float) -> list[Order]:
         """Take note that the clock was set by so many seconds."""
@@ -188,9 +221,12 @@ class Agent:
             )
             for fingerprint, entry in self.engine.entries.items()
         ]
-        return State(at.isoformat(), os.getpid(), tuple(rows), target_rows(self.handovers.values()), self.problems)
+        targets = target_rows(self.handovers.values())
+        return State(at.isoformat(), os.getpid(), tuple(rows), targets, self.problems, self.fleet)
 
     def _took(self, turn: Turn) -> list[Order]:
+        if self.answers is not None:
+            self.answers.changed()
         for event in turn.events:
             self.changed = True
             self._dirty |= self._chains.get(event.fingerprint, set())
@@ -223,6 +259,8 @@ class Agent:
         if self._past is not None:
             restore(self.engine.entries, self._past)
             self._past = None
+        if self.answers is not None:
+            self.answers.watch(self.engine.entries.values())
 
     def _errands(self, handover: Handover, at: datetime) -> list[Errand]:
         wanted = desired(handover.wanted, handover.serving, self.engine.entries)

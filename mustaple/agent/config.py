@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
+_PASSWORD: Final = re.compile(r"//[^/\s]*@")
 _DISCRIMINATORS: Final = {"union_tag_invalid", "union_tag_not_found"}
 
 
@@ -100,7 +102,7 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = _PASSWORD.sub("//***@", repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -119,9 +121,9 @@ def _from_folder(config: AgentConfig, folder: Path) -> AgentConfig:
             "deploy": deploy,
         }
         chains.append(chain.model_copy(update=update))
-    store = config.store if "://" in config.store else str(folder / config.store)
-    state = (
-        config.state if config.state is not None else Path("state.json" if "://" in store else f"{store}/state.json")
-    )
+    store = config.store if config.is_shared else str(folder / config.store)
+    paths = {name: folder / value for name, value in config.fleet if isinstance(value, Path)}
     ca = folder / config.ca if config.ca is not None else None
-    return config.model_copy(update={"chain": chains, "store": store, "state": folder / state, "ca": ca})
+    fleet = config.fleet.model_copy(update=paths)
+    state = folder / config.state if config.state is not None else None
+    return config.model_copy(update={"chain": chains, "store": store, "fleet": fleet, "state": state, "ca": ca})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from contextlib import ExitStack
-from pathlib import Path
+import socket
+import ssl
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 from mustaple.agent.agent import Agent, rules_of
+from mustaple.agent.answers import HeldAnswers
 from mustaple.agent.fetching import JudgingFetcher, http_client, over_http
 from mustaple.agent.lock import hold
 from mustaple.agent.service import Clocks, Service
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from mustaple.agent.config_model import AgentConfig
     from mustaple.agent.events import Event
+    from mustaple.agent.fleet.member import Member
     from mustaple.agent.page import Page
 
 
@@ -41,14 +44,15 @@ def launch(config: AgentConfig, write: Callable[[str], None], *, once: bool = Fa
             each(event)
 
     with ExitStack() as stack:
-        stack.enter_context(hold(Path(config.store)))
+        stack.enter_context(hold(config.folder))
         if config.alarm.command is not None:
             alarm = AlarmCommand(config.alarm.command, config.alarm.timeout, write)
             stack.callback(alarm.close)
             tellers.append(alarm.tell)
-        agent = Agent(config, random.SystemRandom().random, tell)
+        answers = HeldAnswers(rules_of(config)) if config.caching_responder is not None and not once else None
+        agent = Agent(config, random.SystemRandom().random, tell, answers=answers)
         with asyncio.Runner(loop_factory=DeadlineLoop) as runner:
-            runner.run(_run(agent, config, tellers, write, once=once))
+            runner.run(_run(agent, config, tellers, write, tell, once=once))
         return exit_code(agent.last) if once and agent.last is not None else 0
 
 
@@ -57,15 +61,19 @@ async def _run(
     config: AgentConfig,
     tellers: list[Callable[[Event], None]],
     write: Callable[[str], None],
+    tell: Callable[[Event], None],
     *,
     once: bool,
 ) -> None:
     clocks = Clocks()
-    async with http_client(proxy=config.proxy, trust=config.ca) as client:
+    async with AsyncExitStack() as stack:
+        if agent.answers is not None:
+            _answer(stack, config, agent.answers, write, tell)
+        client = await stack.enter_async_context(http_client(proxy=config.proxy, trust=config.ca))
         fetch = over_http(client, same_host=config.redirects == "same-host")
         timeout = config.refresh.timeout
         fetcher = JudgingFetcher(fetch, clocks.wall, rules_of(config), timeout=timeout, responder=config.responder)
-        service = Service(agent, fetcher, clocks)
+        service = Service(agent, fetcher, clocks, member=_member(agent, config, clocks) if config.is_shared else None)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, service.stop)
@@ -73,15 +81,55 @@ async def _run(
             await service.run_once()
             return
         loop.add_signal_handler(signal.SIGHUP, service.reload)
-        with ExitStack() as stack:
-            if config.listen is not None:
-                page = _serve(stack, config, service, write)
-                tellers.append(page.count)
-                service.on_state = page.see
-            await service.run()
+        if config.listen is not None:
+            page = _serve(stack, config, service, write)
+            tellers.append(page.count)
+            service.on_state = page.see
+        await service.run()
 
 
-def _serve(stack: ExitStack, config: AgentConfig, service: Service, write: Callable[[str], None]) -> Page:
+def _member(agent: Agent, config: AgentConfig, clocks: Clocks) -> Member:
+    """The agent's part in the fleet that shares this store."""
+    try:
+        from mustaple.agent.fleet.member import TIMEOUT, Member
+        from mustaple.agent.fleet.redis_store import RedisStore
+    except ModuleNotFoundError as error:
+        raise InputError("store: to share one takes the client of Redis; pip install 'mustaple[agent]'") from error
+    fleet, lease = config.fleet, config.fleet.lease.total_seconds()
+    try:
+        ssl.create_default_context(cafile=str(fleet.ca) if fleet.ca is not None else None)
+    except OSError as error:
+        raise InputError(f"fleet.ca: {fleet.ca} holds no certificates to trust: {error.strerror or error}") from error
+    store = RedisStore(config.store, prefix=fleet.prefix, timeout=lease * TIMEOUT, trust=fleet.ca)
+    name = fleet.name if fleet.name is not None else socket.gethostname()
+    return Member(agent, store, lease=lease, name=name, wall=clocks.wall, steady=clocks.steady)
+
+
+def _answer(
+    stack: AsyncExitStack,
+    config: AgentConfig,
+    answers: HeldAnswers,
+    write: Callable[[str], None],
+    tell: Callable[[Event], None],
+) -> None:
+    """Answer OCSP requests, where the configuration says."""
+    from mustaple.agent.caching_responder import CachingResponder, forget_own_proxy
+
+    table = config.caching_responder
+    if table is None:
+        return
+    timeout = config.refresh.timeout
+    responder = CachingResponder(table, answers, tell, proxy=config.proxy, trust=config.ca, timeout=timeout)
+    stack.callback(responder.close)
+    if config.proxy is not None and responder.is_behind(config.proxy):
+        raise InputError(f"proxy: {config.proxy} is the agent's own caching responder; it would ask itself")
+    for name in forget_own_proxy(responder):
+        write(f"{name} is the agent's own caching responder; its own requests go without")
+    responder.start()
+    write(f"OCSP answers at {responder.url}")
+
+
+def _serve(stack: AsyncExitStack, config: AgentConfig, service: Service, write: Callable[[str], None]) -> Page:
     """The page, on the address that the configuration names."""
     try:
         from mustaple.agent.metrics import Metrics
