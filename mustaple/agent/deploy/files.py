@@ -10,6 +10,7 @@ from pydantic import Field
 
 from certtools.ca_dir.files import PRIVATE, PUBLIC
 from mustaple.agent.deploy.contract import Command, DeployError, Deployment, Seconds
+from mustaple.agent.deploy.keys import read_key
 from mustaple.agent.deploy.running import run
 from mustaple.agent.deploy.versions import VersionedFolder
 from mustaple.net.server_files import LEAF_FILE, ServerFormat, server_files
@@ -49,18 +50,18 @@ def site_files(site: Site, staples: Sequence[bytes | None]) -> dict[str, tuple[b
     """All files for a server: `chain.pem`, `key.pem`, and staples under the names that servers know them by.
 
     `leaf.der` for nginx, lighttpd and hitch, `chain.pem.ocsp` for HAProxy, `staple-0.der`, `staple-1.der` … for those
-    that take one for each certificate, `ocsp_multi.bin` for RFC 6961. A staple that is None has no file. Raises OSError
-    where the key cannot be read.
+    that take one for each certificate, `ocsp_multi.bin` for RFC 6961. A staple that is None has no file. Raises as
+    `read_key` does.
     """
     named = {name: (data, PUBLIC) for name, data in server_files(_FORMATS, staples).items() if data is not None}
     return chain_files(site) | named | staple_files(staples)
 
 
 def chain_files(site: Site) -> dict[str, tuple[bytes, int]]:
-    """`chain.pem`, and `key.pem` where the configuration names a key. Raises OSError where that cannot be read."""
+    """`chain.pem`, and `key.pem` where the configuration names a key. Raises as `read_key` does."""
     files: dict[str, tuple[bytes, int]] = {CHAIN_FILE: (site.pem, PUBLIC)}
     if site.key is not None:
-        files[KEY_FILE] = (site.key.read_bytes(), PRIVATE)
+        files[KEY_FILE] = (read_key(site.key, site.chain.leaf), PRIVATE)
     return files
 
 

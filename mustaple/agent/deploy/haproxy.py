@@ -14,6 +14,7 @@ from certtools.chain import ChainError, load_certificates
 from mustaple.agent.deploy.contract import DeployError
 from mustaple.agent.deploy.files import for_chain
 from mustaple.agent.deploy.haproxy_socket import HaproxySocket
+from mustaple.agent.deploy.keys import read_key
 from mustaple.agent.deploy.placed import PlacedFiles
 from mustaple.agent.deploy.reloading import NotRunningError, ReloadingDeployment
 from mustaple.core.errors import InputError
@@ -93,7 +94,7 @@ class HaproxyDeployer:
         files: dict[Path, File | None] = {self._ocsp: (staple, PUBLIC) if staple is not None else None}
         try:
             if site.key is not None:
-                files[self._crt] = (site.key.read_bytes() + site.pem, PRIVATE)
+                files[self._crt] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
             changed = self._files.put(files)
             taken_up = self._files.noted() == site.fingerprint.hex()
         except OSError as error:

@@ -12,6 +12,7 @@ from pydantic import Field
 from certtools.ca_dir.files import PRIVATE, PUBLIC
 from mustaple.agent.deploy.contract import DeployError
 from mustaple.agent.deploy.files import for_chain
+from mustaple.agent.deploy.keys import read_key
 from mustaple.agent.deploy.placed import PlacedFiles
 from mustaple.agent.deploy.reloading import ReloadingDeployment
 
@@ -78,7 +79,7 @@ class HitchDeployer:
         loaded = site.fingerprint.hex() if staple is not None else _WITHDRAWN
         try:
             if site.key is not None:
-                files[self._pem] = (site.key.read_bytes() + site.pem, PRIVATE)
+                files[self._pem] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
             changed = self._files.put(files)
             if self._files.noted() == loaded and not (changed and staple is None):
                 return
