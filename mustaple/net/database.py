@@ -1,14 +1,16 @@
-"""Opens an SQLite database of this project's own making, with its version checked and its errors in one sentence."""
+"""An SQLite database of this project's own making: its version is checked, and its errors are one sentence."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import sqlite3
+import threading
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from certtools.ca_dir.files import write_new
+from certtools.ca_dir.transaction import transaction
 from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,20 +30,50 @@ class Schema(NamedTuple):
     tables: str
 
 
-def open_database(
-    path: Path | None, schema: Schema, *, create: bool = True, threads: bool = False
-) -> sqlite3.Connection:
-    """A connection in autocommit mode to a database of this schema, made (mode 0600, WAL) where there is none.
+class Database:
+    """A database of this schema, made (mode 0600, WAL) where there is none unless `create` is False; a context manager.
 
-    None is a database that is forgotten when it is closed, its pages beyond a cache in a temporary file. With
-    `threads`, several may use it, and whoever asked sees to it that they take turns. Raises
-    InputError for a path that cannot be used, for another program's database, and for one of a newer version.
+    None for the path is a database that is forgotten when it is closed, its pages beyond a cache in a temporary file.
+    Safe for threads, which take turns, and for processes that use the same file. Raises InputError, here and in every
+    method, for a path that cannot be used, for another program's database, and for one of a newer version.
     """
+
+    def __init__(self, path: Path | None, schema: Schema, *, create: bool = True) -> None:
+        self._path = path
+        self._what = schema.name
+        self._lock = threading.RLock()
+        self._database = _opened(path, schema, create=create)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; again does nothing."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in autocommit mode; other threads wait meanwhile."""
+        with self._lock, _explained(self._path, self._what):
+            yield self._database
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection in one transaction, which no other process's write can come between."""
+        with self._reading() as database, transaction(database):
+            yield database
+
+
+def _opened(path: Path | None, schema: Schema, *, create: bool) -> sqlite3.Connection:
     if path is None:
-        database = sqlite3.connect("", isolation_level=None, check_same_thread=not threads)
+        database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         database.executescript(schema.tables)
         return database
-    with explained(path, schema.name):
+    with _explained(path, schema.name):
         if create and not (path.exists() and path.stat().st_size):
             _make(path, schema)
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # SQLite says less of a path
@@ -51,7 +83,7 @@ def open_database(
             uri=True,
             timeout=_PATIENCE,
             isolation_level=None,
-            check_same_thread=not threads,
+            check_same_thread=False,
         )
         try:
             _prepare(database, path, schema)
@@ -96,7 +128,7 @@ def _prepare(database: sqlite3.Connection, path: Path, schema: Schema) -> None:
 
 
 @contextmanager
-def explained(path: Path | None, name: str) -> Iterator[None]:
+def _explained(path: Path | None, name: str) -> Iterator[None]:
     """Turn what SQLite and the file system raise about a database into InputError."""
     where = f"{path} cannot be used as {name}" if path is not None else f"{name} cannot be kept"
     try:

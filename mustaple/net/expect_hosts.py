@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from certtools.ca_dir.transaction import transaction
 from mustaple.core.expect_staple import KnownHost, canonical_name, itself_and_above, note, parse_header
-from mustaple.net.database import Schema, explained, open_database
+from mustaple.net.database import Database, Schema
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
     from mustaple.core.expect_staple import ExpectStapleHeader
@@ -22,9 +18,8 @@ MOST_HOSTS: Final = 10_000
 MOST_REPORTS: Final = 10_000  # reports whose sending is remembered
 REPORT_AGAIN: Final = timedelta(days=1)  # until a host is reported once more
 MOST_TO_ONE: Final = 100  # reports to one receiver within that time, whoever asked for them
-_NAME: Final = "a memory of Expect-Staple hosts"
 _SCHEMA: Final = Schema(
-    _NAME,
+    "a memory of Expect-Staple hosts",
     application=0x4D534558,  # "MSEX"
     version=1,
     tables="""
@@ -41,7 +36,7 @@ _SCHEMA: Final = Schema(
 _COLUMNS: Final = "name, noted_at, expires_at, include_subdomains, preload, report_uri"
 
 
-class ExpectHosts:
+class ExpectHosts(Database):
     """Known Expect-Staple Hosts in the file `path`, made with mode 0600 where there is none; a context manager.
 
     Every time is given from outside, aware UTC. At most `most_hosts` are kept: beyond that the host that expires
@@ -52,21 +47,9 @@ class ExpectHosts:
     """
 
     def __init__(self, path: Path, *, most_hosts: int = MOST_HOSTS) -> None:
+        super().__init__(path, _SCHEMA)
         self.path = path
         self._most_hosts = most_hosts
-        self._lock = threading.Lock()
-        self._database = open_database(path, _SCHEMA, threads=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; again does nothing."""
-        with self._lock:
-            self._database.close()
 
     def remembered(self, host: str, at: datetime) -> KnownHost | None:
         """What is known of this host at this time: by its own name first, else by one above it that includes it.
@@ -78,8 +61,8 @@ class ExpectHosts:
             return None
         names = list(itself_and_above(name))
         asked = f"SELECT {_COLUMNS} FROM host WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608 - only marks
-        with self._lock, explained(self.path, _NAME):
-            found = {row[0]: _known(row) for row in self._database.execute(asked, names)}
+        with self._reading() as database:
+            found = {row[0]: _known(row) for row in database.execute(asked, names)}
         known = next((found[each] for each in names if each in found and found[each].applies_to(name, at)), None)
         if known is not None:
             self._used(known.name, at)
@@ -117,8 +100,8 @@ class ExpectHosts:
 
     def hosts(self, at: datetime) -> list[KnownHost]:
         """Every host known at this time, by name."""
-        with self._lock, explained(self.path, _NAME):
-            rows = self._database.execute(
+        with self._reading() as database:
+            rows = database.execute(
                 f"SELECT {_COLUMNS} FROM host WHERE expires_at > ? ORDER BY name",  # noqa: S608 - a constant
                 (at.timestamp(),),
             ).fetchall()
@@ -159,16 +142,10 @@ class ExpectHosts:
     def _used(self, name: str, at: datetime) -> None:
         """Note that a host was asked for; no more than once a day, so that asking seldom writes."""
         moment = at.timestamp()
-        with self._lock, explained(self.path, _NAME):
-            self._database.execute(
+        with self._reading() as database:
+            database.execute(
                 "UPDATE host SET used_at = ? WHERE name = ? AND used_at < ?", (moment, name, moment - 86400)
             )
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that no other process's write can come between; undone where the body raises."""
-        with self._lock, explained(self.path, _NAME), transaction(self._database):
-            yield self._database
 
 
 def _count(database: sqlite3.Connection, asked: str, *values: object) -> int:

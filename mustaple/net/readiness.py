@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import enum
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from certtools.ca_dir.transaction import transaction
 from mustaple.core.errors import InputError, MustapleError, RefusedError
 from mustaple.core.verdict import ChainVerdict
-from mustaple.net.database import Schema, explained, open_database
+from mustaple.net.database import Database, Schema
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,7 +121,7 @@ class Totals:
         return self.effects[Effect.LOST]
 
 
-class Readiness:
+class Readiness(Database):
     """The record of a policy, in a file or, with None for its path, until it is closed. A context manager.
 
     One that is there already is continued, by several processes at once if need be. The last million results are kept
@@ -133,9 +131,8 @@ class Readiness:
     """
 
     def __init__(self, path: Path | None, policy: str | None = None, *, max_results: int = MAX_RESULTS) -> None:
-        self._path = path
+        super().__init__(path, _SCHEMA, create=policy is not None)
         self._max_results = max_results
-        self._database = open_database(path, _SCHEMA, create=policy is not None)
         try:
             self.policy = self._settle_policy(policy)
         except BaseException:
@@ -146,16 +143,6 @@ class Readiness:
     def existing(cls, path: Path) -> Self:
         """The record in this file, whatever its policy. Raises InputError where there is none."""
         return cls(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     def add(
         self, target: str, answer: ChainVerdict | Exception, seconds: float = 0.0, *, at: datetime | None = None
@@ -237,16 +224,6 @@ class Readiness:
                 raise InputError(f"{self._path} holds {MAX_TARGETS:,} targets already; begin another file")
         number: int = row[0]
         return number
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with explained(self._path, _SCHEMA.name):
-            yield self._database
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with explained(self._path, _SCHEMA.name), transaction(self._database):
-            yield self._database
 
 
 def _ended(answer: ChainVerdict | Exception) -> Ended:

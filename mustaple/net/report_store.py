@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from certtools.ca_dir.transaction import transaction
-from mustaple.net.database import Schema, explained, open_database
+from mustaple.net.database import Database, Schema
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
 MOST_REPORTS: Final = 2000  # single reports that are kept, each of at most 64 KiB
 MOST_TALLIES: Final = 10_000  # hosts, each by port and statuses
-_NAME: Final = "a record of Expect-Staple reports"
 _SCHEMA: Final = Schema(
-    _NAME,
+    "a record of Expect-Staple reports",
     application=0x4D534552,  # "MSER"
     version=1,
     tables="""
@@ -52,7 +46,7 @@ class Tally(NamedTuple):
     last_at: datetime
 
 
-class ReportStore:
+class ReportStore(Database):
     """Reports in a file, or with None for its path until it is closed; a context manager, for several threads.
 
     The oldest single reports go beyond `most_reports`, and of the counts those whose last report is oldest. A file of
@@ -69,22 +63,9 @@ class ReportStore:
         most_reports: int = MOST_REPORTS,
         most_tallies: int = MOST_TALLIES,
     ) -> None:
-        self._path = path
+        super().__init__(path, _SCHEMA, create=create)
         self._most_reports = most_reports
         self._most_tallies = most_tallies
-        self._lock = threading.Lock()
-        self._database = open_database(path, _SCHEMA, create=create, threads=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
 
     def add(self, subject: Subject, body: bytes, at: datetime) -> None:
         """Keep one report, received at this time (aware UTC)."""
@@ -108,8 +89,8 @@ class ReportStore:
 
     def tallies(self) -> list[Tally]:
         """What came, the latest first."""
-        with self._lock, explained(self._path, _NAME):
-            rows = self._database.execute("SELECT * FROM tally ORDER BY last_at DESC, hostname, port").fetchall()
+        with self._reading() as database:
+            rows = database.execute("SELECT * FROM tally ORDER BY last_at DESC, hostname, port").fetchall()
         return [
             Tally(
                 Subject(hostname, port, response_status, cert_status or None),
@@ -122,10 +103,5 @@ class ReportStore:
 
     def bodies(self) -> list[bytes]:
         """The single reports that are kept, as they came, the oldest first."""
-        with self._lock, explained(self._path, _NAME):
-            return [row[0] for row in self._database.execute("SELECT body FROM report ORDER BY id")]
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self._path, _NAME), transaction(self._database):
-            yield self._database
+        with self._reading() as database:
+            return [row[0] for row in database.execute("SELECT body FROM report ORDER BY id")]
