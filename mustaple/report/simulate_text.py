@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mustaple.report.plain import printable
+from mustaple.report.sheet import Sheet, aligned, piped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,20 +23,11 @@ clients, servers: requests to CAs, per million connections; per site and day.
 waited: for CAs, ms per connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table: what stands above it, its headings, its rows."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 def simulation_text(simulation: Simulation, about: str) -> str:
     """Everything as text; the sensitivities are those of the client `about`, with naive servers."""
     lines = [_question(simulation), ""]
     for sheet in sheets(simulation, about, wide=False):
-        lines += [sheet.title, *_aligned(sheet), ""]
+        lines += [sheet.title, *aligned(sheet), ""]
         if sheet.headings == _HEADINGS:
             lines += [_LEGEND, ""]
     given = [each for each in simulation.parameters if each.status == "given"]
@@ -50,8 +40,7 @@ def simulation_markdown(simulation: Simulation, about: str) -> str:
     """The same in Markdown, with the parameters and their sources."""
     lines = ["# Exposure against false outage", "", _question(simulation), ""]
     for sheet in (*sheets(simulation, about, wide=True), _parameters(simulation.parameters)):
-        lines += [f"## {sheet.title}", "", _piped(sheet.headings), _piped(["---"] * len(sheet.headings))]
-        lines += [*map(_piped, sheet.rows), ""]
+        lines += [f"## {sheet.title}", "", *piped(sheet), ""]
         if sheet.headings == _HEADINGS:
             lines += [*(f"- {line}" for line in _LEGEND.splitlines()), ""]
     lines.append(_basis(simulation))
@@ -188,19 +177,3 @@ def _basis(simulation: Simulation) -> str:
         f"of {len(simulation.parameters)} parameters {quoted} are quoted and {assumed} assumed: "
         "--format md names their sources"
     )
-
-
-def _aligned(sheet: Sheet) -> Iterator[str]:
-    """Columns as wide as their widest cell; the first to the left, numbers to the right."""
-    table = (sheet.headings, *sheet.rows)
-    widths = [max(len(row[column]) for row in table) for column in range(len(sheet.headings))]
-    for row in table:
-        cells = [
-            cell.ljust(width) if not place else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-
-
-def _piped(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(printable(cell).replace('|', '&#124;') for cell in cells)} |"
