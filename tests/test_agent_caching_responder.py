@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from base64 import b64encode
@@ -303,6 +304,10 @@ def test_an_environment_that_makes_it_everybodys_proxy_does_not_make_it_its_own(
     with place.responding(), running("agent", place.config, under=("env", "-i", *_as_words(environment))) as agent:
         agent.says("http_proxy is the agent's own caching responder")
         has_staples(agent)
+    with place.responding():
+        shutil.rmtree(place.path / "kept")
+        done = run("run-once", place.config, under=("env", "-i", *_as_words(environment)))
+    assert done.returncode == 0, done.stderr
 
 
 def _as_words(environment: dict[str, str]) -> list[str]:

@@ -67,17 +67,6 @@ class CachingResponder(Lifespan):
         """One request, in the server's thread."""
         self._loop.call_soon_threadsafe(self._tell, event_of(record))
 
-    def is_behind(self, proxy: str) -> bool:
-        """Whether this proxy URL leads here."""
-        try:
-            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-            own, own_port = self._listener.getsockname()[:2]
-            anywhere = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
-            return port == own_port and (_same_host(host, own) or (anywhere and is_loopback(host)))
-        except (ValueError, InputError):
-            return False
-
 
 def event_of(record: RequestRecord) -> Event:
     """One answer as an event: a warning where there was nothing to give for a certificate that is watched."""
@@ -90,17 +79,33 @@ def event_of(record: RequestRecord) -> Event:
     return Event(Kind.ASKED, severity, said, record.time, details=details)
 
 
-def forget_own_proxy(responder: CachingResponder) -> list[str]:
-    """Take out of this process's environment the proxies that are this very responder, and name the variables.
+def leads_to(proxy: str, own: str) -> bool:
+    """Whether this proxy URL is what listens on `own`, HOST:PORT."""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        own_host, _, own_port = own.rpartition(":")
+        return port == int(own_port) and _same_host(host, own_host.strip("[]"))
+    except (ValueError, OSError, InputError):
+        return False
+
+
+def forget_own_proxy(own: str) -> list[str]:
+    """Take the proxies that are this very responder out of this process's environment, and name the variables.
 
     One setting for all programs of a machine would have the agent ask itself for its staples, until they are dead.
     """
-    own = [name for name, url in os.environ.items() if name.lower() in _PROXIES and responder.is_behind(url)]
-    for name in own:
+    variables = [name for name, url in os.environ.items() if name.lower() in _PROXIES and leads_to(url, own)]
+    for name in variables:
         del os.environ[name]
-    return own
+    return variables
 
 
 def _same_host(host: str, own: str) -> bool:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return any(address[0] == own for *_, address in found)
+    anywhere = own in {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
+    if anywhere and is_loopback(host):
+        return True
+    addresses, own_addresses = (
+        {address[0] for *_, address in socket.getaddrinfo(each, None, type=socket.SOCK_STREAM)} for each in (host, own)
+    )
+    return not addresses.isdisjoint(own_addresses)

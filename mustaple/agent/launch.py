@@ -67,8 +67,7 @@ async def _run(
 ) -> None:
     clocks = Clocks()
     async with AsyncExitStack() as stack:
-        if agent.answers is not None:
-            _answer(stack, config, agent.answers, write, tell)
+        _answer(stack, config, agent.answers, write, tell)
         client = await stack.enter_async_context(http_client(proxy=config.proxy, trust=config.ca))
         fetch = over_http(client, same_host=config.redirects == "same-host")
         timeout = config.refresh.timeout
@@ -108,23 +107,25 @@ def _member(agent: Agent, config: AgentConfig, clocks: Clocks) -> Member:
 def _answer(
     stack: AsyncExitStack,
     config: AgentConfig,
-    answers: HeldAnswers,
+    answers: HeldAnswers | None,
     write: Callable[[str], None],
     tell: Callable[[Event], None],
 ) -> None:
-    """Answer OCSP requests, where the configuration says."""
-    from mustaple.agent.caching_responder import CachingResponder, forget_own_proxy
-
+    """Answer OCSP requests, where the configuration says; whether or not, never ask ourselves."""
     table = config.caching_responder
     if table is None:
+        return
+    from mustaple.agent.caching_responder import CachingResponder, forget_own_proxy, leads_to
+
+    if config.proxy is not None and leads_to(config.proxy, table.listen):
+        raise InputError(f"proxy: {config.proxy} is the agent's own caching responder; it would ask itself")
+    for name in forget_own_proxy(table.listen):
+        write(f"{name} is the agent's own caching responder; its own requests go without")
+    if answers is None:
         return
     timeout = config.refresh.timeout
     responder = CachingResponder(table, answers, tell, proxy=config.proxy, trust=config.ca, timeout=timeout)
     stack.callback(responder.close)
-    if config.proxy is not None and responder.is_behind(config.proxy):
-        raise InputError(f"proxy: {config.proxy} is the agent's own caching responder; it would ask itself")
-    for name in forget_own_proxy(responder):
-        write(f"{name} is the agent's own caching responder; its own requests go without")
     responder.start()
     write(f"OCSP answers at {responder.url}")
 
