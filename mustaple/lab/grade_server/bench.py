@@ -63,13 +63,17 @@ class Bench:
             self.timeline = Timeline(self.clock)
             self.responder = stack.enter_context(BenchResponder(self.clock, self.timeline))
             self.responder.ground = lambda: self.ground
-            self.ground = Ground.make(self.responder.url)
+            self.ground = self._new_ground()
             stack.callback(self._stop)
             self._closing = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+    def _new_ground(self) -> Ground:
+        name = self.recipe.responder_name
+        return Ground.make(self.responder.url if name is None else f"http://{name}/")
 
     @property
     def server(self) -> GradedServer:
@@ -89,7 +93,7 @@ class Bench:
         folder.mkdir(mode=0o755)
         self.clock.reset()
         self.timeline.scene = name
-        self.ground = Ground.make(self.responder.url)
+        self.ground = self._new_ground()
         self.ground.write(folder)
         self.responder.release()
         self.responder.life = timedelta(seconds=life)

@@ -18,7 +18,18 @@ from mustaple.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BLANKS: Final = ("folder", "shared", "port", "responder", "programs", "python", "password", "user", "group")
+BLANKS: Final = (
+    "folder",
+    "shared",
+    "port",
+    "other_port",
+    "responder",
+    "programs",
+    "python",
+    "password",
+    "user",
+    "group",
+)
 _BLANK: Final = re.compile("{(" + "|".join(BLANKS) + ")}")
 _HERE: Final = "mustaple.lab.grade_server"
 PROGRAMS: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # daemons are not on every PATH
@@ -30,7 +41,8 @@ class Recipe(BaseModel):
     """One server. In its commands and files `{folder}`, `{port}` and `{responder}` (a URL) are filled in.
 
     So are `{programs}`, where our own programs are, `{python}`, `{user}` and `{group}`, unprivileged ones where we are
-    root, `{password}`, that of `store.p12`, and `{shared}`, a folder for what `prepare` makes, once for all scenes.
+    root, `{password}`, that of `store.p12`, `{other_port}`, a free one for what runs beside the server, and `{shared}`,
+    a folder for what `prepare` makes, once for all scenes.
     The folder holds `chain.pem`, `leaf.pem`, `ca.pem`, `key.pem`, `bundle.pem`, `trust.pem`, `root.pem`, `store.p12`,
     and what `files` says; `folders` are made in it. `given` are files that we fill with the responses of the leaf and
     of its CA, in DER, before the server starts, because it fetches none itself.
@@ -40,6 +52,8 @@ class Recipe(BaseModel):
     fast, because timers that count the seconds they slept are not woken by a leap. `patience` is how long the server
     may take to ask after something has made it want to, `breath` how long to make use of an answer, `starting` to
     listen, in real seconds. `agent` says that the staple agent stands in front: that the command starts both.
+    `responder_name` is the host by which the certificates name the responder, for a server that asks a proxy of names
+    alone; nobody can resolve it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +76,7 @@ class Recipe(BaseModel):
     breath: float = Field(0.4, gt=0)
     gives_up_root: bool = False
     agent: bool = False
+    responder_name: str | None = None
     starting: float = Field(20.0, gt=0)
 
     @property

@@ -76,6 +76,7 @@ class GradedServer:
         self._values = {
             "folder": str(folder),
             "port": str(self.port),
+            "other_port": str(free_port()),
             "responder": responder_url,
             "password": PASSWORD,
             "shared": str(folder.parent),
