@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from mustaple.core.verdict import Status
@@ -11,7 +10,7 @@ from mustaple.report.check_run import Ending, dies_at
 from mustaple.report.check_spool import Spool
 from mustaple.report.check_text import expected_text, totals_text, warning_text
 from mustaple.report.clauses import clause_url
-from mustaple.report.plain import printable
+from mustaple.report.html_page import PAGE_END, as_text, page_top
 from mustaple.report.verdict_text import span_text
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from mustaple.core.verdict import CertVerdict, ChainVerdict, Judgement, Reason
     from mustaple.report.check_run import Run, Summary, TargetResult
 
-# The page runs nothing and asks nobody, whatever a certificate has smuggled into it.
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _COLUMNS: Final = ("evidence", "says", "from", "until", "signed by")
 _TILES: Final = {
     Ending.ACCEPTED: "accepted",
@@ -52,28 +49,24 @@ class HtmlReporter:
 
     def end(self, summary: Summary) -> Iterator[str]:
         """The whole page."""
-        yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        yield '<meta name="color-scheme" content="light dark">\n'
-        yield f"<title>mustaple check: {_verdict_of(summary)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+        yield from page_top(f"mustaple check: {_verdict_of(summary)}", STYLE)
         yield from self._head(summary)
         yield '<main>\n<label class="filter"><input type="checkbox" id="only"> only what is not as wanted</label>\n'
         yield from self._targets.drain()
-        yield "</main>\n</body>\n</html>\n"
+        yield f"</main>\n{PAGE_END}"
 
     def _head(self, summary: Summary) -> Iterator[str]:
         yield "<header>\n<h1>mustaple check</h1>\n"
         if self._run is not None:
             only = ", report only" if self._run.report_only else ""
             about = f"policy {self._run.policy}, at {_when(self._run.at)}{only}, mustaple {self._run.version}"
-            yield f"<p>{_text(about)}</p>\n"
+            yield f"<p>{as_text(about)}</p>\n"
         yield '<ul class="tiles">\n'
         for ending, words in _TILES.items():
             if summary.endings[ending] or ending in {Ending.ACCEPTED, Ending.REFUSED}:
                 yield f'<li class="{ending}"><b>{summary.endings[ending]}</b> {words}</li>\n'
         yield "</ul>\n"
-        yield from (f"<p>{_text(line)}</p>\n" for line in totals_text(summary))
+        yield from (f"<p>{as_text(line)}</p>\n" for line in totals_text(summary))
         yield "</header>\n"
 
 
@@ -85,14 +78,14 @@ def _target(result: TargetResult) -> Iterator[str]:
     wanted = "wanted" if result.as_expected else "unwanted"
     is_open = " open" if result.warnings or not result.as_expected else ""
     yield f'<details class="{result.ending} {wanted}"{is_open}>\n<summary><span class="badge">{result.ending}</span> '
-    yield f'<span class="name">{_text(result.target)}</span> <span class="aside">{_text(_aside(result))}</span>'
+    yield f'<span class="name">{as_text(result.target)}</span> <span class="aside">{as_text(_aside(result))}</span>'
     yield "</summary>\n"
     expected = expected_text(result)
     if expected is not None:
-        yield f'<p class="{wanted}">{_text(expected)}</p>\n'
-    yield from (f'<p class="warning">{_text(warning_text(each))}</p>\n' for each in result.warnings)
+        yield f'<p class="{wanted}">{as_text(expected)}</p>\n'
+    yield from (f'<p class="warning">{as_text(warning_text(each))}</p>\n' for each in result.warnings)
     if result.problem is not None:
-        yield f"<p>{_text(result.problem)}</p>\n"
+        yield f"<p>{as_text(result.problem)}</p>\n"
     if result.verdict is not None:
         yield from _verdict(result.verdict)
     yield "</details>\n"
@@ -110,7 +103,7 @@ def _aside(result: TargetResult) -> str:
 
 def _verdict(verdict: ChainVerdict) -> Iterator[str]:
     how = ", ".join(part for part in (verdict.protocol, verdict.engine, f"policy {verdict.policy}") if part)
-    yield f'<p class="how">{_text(how)}, at {_when(verdict.at)}</p>\n'
+    yield f'<p class="how">{as_text(how)}, at {_when(verdict.at)}</p>\n'
     if verdict.accepted and not verdict.checked:
         yield "<p>nothing was checked: this policy looks at no evidence of revocation</p>\n"
     yield from _reasons(verdict.reasons, "reason")
@@ -122,15 +115,15 @@ def _verdict(verdict: ChainVerdict) -> Iterator[str]:
         how = "encrypted" if request.encrypted else "in clear"
         where = ", then ".join((request.url, *request.redirects))
         said = f"asked a CA by itself: {request.method} {where}, {how}, which told it {about}: {request.answer}"
-        yield f'<p class="note">{_text(said)}</p>\n'
+        yield f'<p class="note">{as_text(said)}</p>\n'
 
 
 def _certificate(verdict: CertVerdict, at: datetime) -> Iterator[str]:
     promise = ' <span class="promise">must-staple</span>' if verdict.obliged else ""
     status = "not looked at" if verdict.status is Status.NOT_CHECKED else verdict.status.value
     told = f'<span class="status {verdict.status}">{status}</span>'
-    yield f"<section>\n<h2>{_text(verdict.subject)} {told}{promise}</h2>\n"
-    yield f'<p class="how">issued by {_text(verdict.issuer)}, serial {verdict.link.serial_number:x}</p>\n'
+    yield f"<section>\n<h2>{as_text(verdict.subject)} {told}{promise}</h2>\n"
+    yield f'<p class="how">issued by {as_text(verdict.issuer)}, serial {verdict.link.serial_number:x}</p>\n'
     yield from _reasons(verdict.reasons, "reason")
     yield from _reasons(verdict.notes, "note")
     if verdict.judgements:
@@ -153,21 +146,18 @@ def _evidence(judgement: Judgement, at: datetime) -> str:
         judgement.responder or "–",
     )
     named = zip(_COLUMNS, cells, strict=True)
-    return "<tr>" + "".join(f'<td data-is="{column}"><span>{_text(cell)}</span>' for column, cell in named) + "</tr>\n"
+    return (
+        "<tr>" + "".join(f'<td data-is="{column}"><span>{as_text(cell)}</span>' for column, cell in named) + "</tr>\n"
+    )
 
 
 def _reasons(reasons: Iterable[Reason], kind: str) -> Iterator[str]:
     for reason in reasons:
-        clause, url = _text(reason.clause), clause_url(reason.clause)
-        where = f'<a href="{_text(url)}" rel="noreferrer">{clause}</a>' if url is not None else clause
-        todo = f"<br>To do: {_text(reason.advice)}." if kind == "reason" else ""
-        yield f'<p class="{kind}"><b>{reason.code.value}</b> {_text(reason.detail)} ({where}){todo}</p>\n'
+        clause, url = as_text(reason.clause), clause_url(reason.clause)
+        where = f'<a href="{as_text(url)}" rel="noreferrer">{clause}</a>' if url is not None else clause
+        todo = f"<br>To do: {as_text(reason.advice)}." if kind == "reason" else ""
+        yield f'<p class="{kind}"><b>{reason.code.value}</b> {as_text(reason.detail)} ({where}){todo}</p>\n'
 
 
 def _when(moment: datetime | None) -> str:
     return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _text(text: str) -> str:
-    """Text as HTML, in an element or an attribute: without what does not print, and with no markup."""
-    return escape(printable(text))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from mustaple.report.check_html_style import STYLE
 from mustaple.report.clauses import clause_url
 from mustaple.report.grade_client_text import MEANING, WEIGHT, counts_line
-from mustaple.report.plain import printable
+from mustaple.report.html_page import PAGE_END, as_text, page_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mustaple.report.grade_client import GradedCase, GradeReport
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _OWN_STYLE: Final = """\
 meter { width: 8rem; max-width: 100%; vertical-align: middle; }
 .bars td { border: 0; padding-right: 1rem; }
@@ -37,16 +35,11 @@ def grade_html(report: GradeReport) -> str:
 
 
 def _page(report: GradeReport) -> Iterator[str]:
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    yield '<meta name="color-scheme" content="light dark">\n'
-    yield f"<title>mustaple grade client: {_text(report.client)}: {report.profile}</title>\n"
-    yield f"<style>\n{STYLE}{_OWN_STYLE}</style>\n</head>\n<body>\n<header>\n"
-    yield f"<h1>{_text(report.client)}: {report.profile}</h1>\n<p>{MEANING[report.profile]}</p>\n"
+    yield from page_top(f"mustaple grade client: {report.client}: {report.profile}", STYLE, _OWN_STYLE)
+    yield f"<header>\n<h1>{as_text(report.client)}: {report.profile}</h1>\n<p>{MEANING[report.profile]}</p>\n"
     about = f"{report.at:%Y-%m-%d %H:%M} UTC, measured against {report.measured_against}, mustaple {report.version}"
     version = f"{report.client_version}, " if report.client_version is not None else ""
-    yield f"<p>{_text(version + about)}</p>\n<p>{_text(counts_line(report))}</p>\n"
+    yield f"<p>{as_text(version + about)}</p>\n<p>{as_text(counts_line(report))}</p>\n"
     yield '<ul class="tiles">\n'
     for outcome, number in report.totals.items():
         yield f"<li><b>{number}</b> {outcome}</li>\n"
@@ -57,7 +50,7 @@ def _page(report: GradeReport) -> Iterator[str]:
     yield "</label>\n"
     for family, cases in groupby(report.cases, key=lambda each: each.family):
         yield from _family(family, list(cases))
-    yield "</main>\n</body>\n</html>\n"
+    yield f"</main>\n{PAGE_END}"
 
 
 def _agreement(report: GradeReport) -> Iterator[str]:
@@ -94,12 +87,12 @@ def _row(case: GradedCase) -> str:
     code = f" ({case.code.value})" if case.code is not None else ""
     stricter = "<br>stricter" if case.deviates and case.kind == "stricter" else ""
     cells = (
-        f"<b>{case.id.partition('/')[2]}</b><br>{_text(' '.join(case.description.split()))}",
+        f"<b>{case.id.partition('/')[2]}</b><br>{as_text(' '.join(case.description.split()))}",
         f'<span class="{kind}">{case.outcome}</span>{stricter}',
         f"{case.expected}{code}",
         f'<span title="{WEIGHT[case.importance]}">{case.importance}</span>',
         " ".join(map(_clause, case.clauses)) or "–",
-        _text(case.detail),
+        as_text(case.detail),
     )
     named = zip(_COLUMNS, cells, strict=True)
     return "<tr>" + "".join(f'<td data-is="{name}"><span>{cell}</span></td>' for name, cell in named) + "</tr>\n"
@@ -108,8 +101,4 @@ def _row(case: GradedCase) -> str:
 def _clause(name: str) -> str:
     found = _ID.fullmatch(name)
     url = clause_url(f"RFC {found[1]} §{found[2]}") if found is not None else None
-    return f'<a href="{_text(url)}" rel="noreferrer">{name}</a>' if url is not None else _text(name)
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
+    return f'<a href="{as_text(url)}" rel="noreferrer">{name}</a>' if url is not None else as_text(name)

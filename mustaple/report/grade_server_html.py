@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from mustaple.report.check_html_style import STYLE
 from mustaple.report.grade_server import QUESTIONS
 from mustaple.report.grade_server_text import event_text, sign
-from mustaple.report.plain import printable
+from mustaple.report.html_page import PAGE_END, as_text, page_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mustaple.report.grade_server import ServerReport
 
-# The page runs nothing and asks nobody, whatever a server has smuggled into its log.
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _WORDS: Final = {True: "yes", False: "no", None: "?"}
 _CLASS: Final = {"+": "good", "-": "revoked", " ": ""}
 
@@ -28,20 +25,17 @@ def server_html(reports: Sequence[ServerReport]) -> str:
 
 def _page(reports: Sequence[ServerReport]) -> Iterator[str]:
     names = ", ".join(each.server for each in reports)
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    yield f"<title>mustaple grade server: {_text(names)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+    yield from page_top(f"mustaple grade server: {names}", STYLE)
     yield "<header><h1>How servers staple</h1></header>\n<main>\n"
     for report in reports:
         yield from _server(report)
-    yield "</main>\n</body>\n</html>\n"
+    yield f"</main>\n{PAGE_END}"
 
 
 def _server(report: ServerReport) -> Iterator[str]:
     front = ", with the staple agent in front" if report.agent else ""
-    yield f"<section><h2>{_text(report.server)}{front}</h2>\n"
-    yield f"<p>{_text(report.server_version or '')} {_text(report.about)}; {report.at:%Y-%m-%d}</p>\n<table>\n"
+    yield f"<section><h2>{as_text(report.server)}{front}</h2>\n"
+    yield f"<p>{as_text(report.server_version or '')} {as_text(report.about)}; {report.at:%Y-%m-%d}</p>\n<table>\n"
     yield "<tr><th>question</th><th>answer</th><th>what was seen</th></tr>\n"
     for name, question in QUESTIONS.items():
         answer = getattr(report, name)
@@ -51,15 +45,11 @@ def _server(report: ServerReport) -> Iterator[str]:
     for point in report.sleevi:
         yield _row(f"eight points: {point.name}", _WORDS[point.holds], point.said)
     yield f"</table>\n<details><summary>The timeline: {len(report.timeline)} events</summary>\n<pre>"
-    yield "\n".join(_text(event_text(each)) for each in report.timeline)
+    yield "\n".join(as_text(event_text(each)) for each in report.timeline)
     yield "</pre></details></section>\n"
 
 
 def _row(question: str, answer: str, said: str, kind: str = "") -> str:
-    cells = (("question", _text(question)), ("answer", f'<span class="status {kind}">{_text(answer)}</span>'))
-    shown = "".join(f'<td data-is="{name}">{cell}</td>' for name, cell in (*cells, ("seen", _text(said))))
+    cells = (("question", as_text(question)), ("answer", f'<span class="status {kind}">{as_text(answer)}</span>'))
+    shown = "".join(f'<td data-is="{name}">{cell}</td>' for name, cell in (*cells, ("seen", as_text(said))))
     return f"<tr>{shown}</tr>\n"
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
+from mustaple.report.html_page import as_text
 from mustaple.report.plain import printable
 
 if TYPE_CHECKING:
@@ -49,11 +49,6 @@ def as_html(sheet: Sheet) -> str:
         shown = "".join(f'<td data-is="{as_text(name)}"><span>{as_text(cell)}</span></td>' for name, cell in cells)
         lines.append(f'<tr><th scope="row">{as_text(first)}</th>{shown}</tr>')
     return "\n".join([*lines, "</tbody>\n</table>\n"])
-
-
-def as_text(text: str) -> str:
-    """Text as HTML, in an element or an attribute: without what does not print, and with no markup."""
-    return escape(printable(text))
 
 
 def _piped(cells: Sequence[str]) -> str:
