@@ -134,12 +134,16 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One run. `compared_at` is the round-trip time (seconds) at which kinds of key and lengths are compared."""
+    """One run. `compared_at` is the round-trip time (seconds) at which kinds of key and lengths are compared.
+
+    Each point of the first keys and length is `repeats` handshakes, of the others `repeats_aside`. `at` is the day.
+    """
 
     series: tuple[Series, ...]
     missing: tuple[Missing, ...]
     compared_at: float
     repeats: int
+    repeats_aside: int
     at: str
     made_with: tuple[str, ...]
     elapsed: float

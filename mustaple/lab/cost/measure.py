@@ -57,6 +57,7 @@ def measure_cost(grid: Grid = FULL, *, step: Callable[[str], None] = _silent) ->
         tuple(missing),
         grid.compared_at,
         grid.repeats,
+        grid.repeats_aside,
         f"{datetime.now(UTC):%Y-%m-%d}",
         _made_with(),
         time.monotonic() - began,
@@ -84,9 +85,8 @@ def _series(grid: Grid, way: Way, combination: Combination) -> Series:
         for delay in reversed(grid.delays(combination)):  # the ends' own work last, when all is loaded that works
             stand.round_trip = delay
             timings.append(Timing(delay, tuple(stand.handshake() for _ in range(grid.times(combination)))))
-        return Series(
-            way.method, combination.key, combination.certificates, stand.library, traffic, tuple(reversed(timings))
-        )
+        timings.reverse()
+        return Series(way.method, combination.key, combination.certificates, stand.library, traffic, tuple(timings))
 
 
 def _made_with() -> tuple[str, ...]:
