@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False)
+if TYPE_CHECKING:
+    from mustaple.report.comparison import Comparison
+
+app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+class Form(enum.StrEnum):
+    """How the result is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "md"
 
 
 @app.command()
@@ -15,51 +29,87 @@ def compare(
         list[str] | None, typer.Option("--preset", help="Only this preset; may be given several times.")
     ] = None,
     case: Annotated[
-        list[str] | None, typer.Option("--case", help="Only this case; may be given several times.")
+        list[str] | None,
+        typer.Option("--case", help="Only this case, or one of the corpus by its id; may be given several times."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print every cell as JSON.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="The whole grid: every world, every attacker, every server.")
+    ] = False,
+    corpus: Annotated[bool, typer.Option("--corpus", help="Also every case of `mustaple cases`, live.")] = False,
+    family: Annotated[
+        list[str] | None, typer.Option("--family", help="Cases of this family of the corpus; may be repeated.")
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option("--client", help="Also this program, a recipe of `mustaple grade client`; may be repeated."),
+    ] = None,
+    clients: Annotated[bool, typer.Option("--clients", help="Also every such program that is installed.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same verdicts.")] = 1,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="FILE", help="Keep the cells there, and measure only what it lacks."),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to write the result.")] = Form.TEXT,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.")
+    ] = None,
 ) -> None:
     """Try every preset of the strict client in every case, and say who was right.
 
     It issues its own certificates and starts its own responder and servers on loopback. ATTACK is a
     certificate accepted while revoked: it succeeded. OUTAGE is one refused while good: a false outage.
+    With --full it also says what each visit cost, and what it told the CA.
 
     Example: mustaple compare --preset soft-fail --preset must-staple
     """
-    from rich.console import Console
-    from rich.progress import track
+    from contextlib import ExitStack
 
-    from mustaple.cli.common import print_json
-    from mustaple.core.errors import InputError
-    from mustaple.core.policy import PRESETS
-    from mustaple.lab.compare import CASES, run
+    from mustaple.cli.common import complain
+    from mustaple.cli.progress import Bar
+    from mustaple.lab.compare.choosing import Choice, order_of
+    from mustaple.lab.compare.ledger import Ledger
+    from mustaple.lab.compare.study import compare as run
+    from mustaple.report.check_output import report_output
 
-    presets = tuple(dict.fromkeys(preset or PRESETS))
-    for name in presets:
-        if name not in PRESETS:
-            raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
-    known = {each.name: each for each in CASES}
-    for name in case or ():
-        if name not in known:
-            raise InputError(f"no case is called {name!r}; there are {', '.join(known)}")
-    cases = tuple(known[name] for name in dict.fromkeys(case)) if case else CASES
-    progress = Console(stderr=True)
-    cells = list(
-        track(
-            run(cases, presets),
-            description="comparing",
-            total=len(cases) * len(presets),
-            console=progress,
-            transient=True,
-            disable=not progress.is_terminal,
+    order = order_of(
+        Choice(
+            presets=tuple(preset or ()),
+            cases=tuple(case or ()),
+            full=full,
+            corpus=corpus,
+            families=tuple(family or ()),
+            clients=tuple(client or ()),
+            every_client=clients,
+            seed=seed,
         )
     )
-    if json:
-        from mustaple.report.compare_text import compare_json
+    with ExitStack() as stack:
+        write = stack.enter_context(report_output(output))
+        ledger = stack.enter_context(Ledger.opened(resume, seed))
+        left = len(frozenset(order.keys) - ledger.cells.keys())
+        try:
+            with Bar.shown(left, "comparing") as bar:
+                found = run(order, ledger, bar.step)
+        except KeyboardInterrupt:
+            if resume is not None:
+                complain(f"interrupted: {resume} holds what was measured; the same command goes on from there")
+            raise
+        write(_written(found, Form.JSON if json else form))
 
-        print_json(compare_json(cells))
-    else:
-        from mustaple.report.compare_text import compare_table
+
+def _written(found: Comparison, form: Form) -> str:
+    from mustaple.report.compare_data import compare_csv, compare_json, compare_markdown
+
+    if form is Form.TEXT:
+        from rich.console import Console
+
+        from mustaple.report.compare_text import compare_text
 
         console = Console()
-        console.print(compare_table(cells, console.width))
+        with console.capture() as capture:
+            console.print(compare_text(found, console.width))
+        return capture.get()
+    if form is Form.JSON:
+        return compare_json(found)
+    return compare_csv(found) if form is Form.CSV else compare_markdown(found)

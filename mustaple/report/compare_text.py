@@ -1,23 +1,59 @@
-"""The comparison of presets as a table for a terminal, and as JSON."""
+"""The comparison of clients as tables for a terminal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mustaple.report.compare_findings import headline
+from mustaple.report.compare_rows import (
+    LEGEND,
+    SUMS,
+    SUMS_LEGEND,
+    by_client,
+    clients_of,
+    corpus_sections,
+    grid_sections,
+    is_corpus,
+    sums,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from mustaple.report.comparison import Cell
+    from mustaple.report.compare_rows import Section
+    from mustaple.report.comparison import Cell, Comparison
 
 # From this width on a cell says in one line what a narrower table breaks into two, and cases have their titles.
 _WIDE = 150
 _STYLES = {"right": "green", "attack-succeeded": "bold red", "false-outage": "yellow"}
 _WRONG = {"attack-succeeded": "ATTACK", "false-outage": "OUTAGE"}
 _WRONG_WIDE = {"attack-succeeded": "ATTACK SUCCEEDED", "false-outage": "FALSE OUTAGE"}
+
+
+def compare_text(comparison: Comparison, width: int) -> RenderableType:
+    """All of it for a terminal of `width` columns: a table where a row is a case, or the grid; the corpus; the sums."""
+    from rich.console import Group
+    from rich.text import Text
+
+    corpus = [cell for cell in comparison.cells if is_corpus(cell)]
+    cells = [cell for cell in comparison.cells if not is_corpus(cell)]
+    parts: list[RenderableType] = []
+    if len({cell.case for cell in cells}) < len({cell.key[1:] for cell in cells}):
+        parts += [_sections(clients_of(cells), grid_sections(cells)), Text(LEGEND, style="dim"), Text()]
+    elif cells:
+        parts.append(compare_table(cells, width))
+    if corpus:
+        legend = "A: attacks that succeeded. O: false outages. Of so many cases."
+        parts += [_sections(clients_of(corpus), corpus_sections(corpus)), Text(legend, style="dim"), Text()]
+    if len(parts) > 1:
+        parts += [_sums(comparison.cells), Text(SUMS_LEGEND, style="dim")]
+        said = [headline(comparison.findings), *by_client(comparison.findings)]
+        parts += [Text(f"\n{each}") for each in said if each]
+    return Group(*parts)
 
 
 def compare_table(cells: Sequence[Cell], width: int) -> RenderableType:
@@ -74,6 +110,32 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
     return table
 
 
-def compare_json(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Every cell with the whole verdict; `seconds` is the time to it."""
-    return {"cells": [cell.model_dump(mode="json") for cell in cells]}
+def _sections(clients: Sequence[str], sections: Iterable[Section]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for client in clients:
+        table.add_column(Text(client))
+    for section in sections:
+        table.add_row(Text(section.heading.upper(), style="bold"))
+        for name, values in section.rows:
+            table.add_row(Text(name), *(Text(each, style=_letters(each)) for each in values))
+    return table
+
+
+def _letters(value: str) -> str:
+    return "bold red" if "A" in value else "yellow" if "O" in value else "dim" if not value.strip() else "green"
+
+
+def _sums(cells: Sequence[Cell]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(SUMS):
+        table.add_column(Text(heading.replace(" ", "\n")), justify="right" if place else "left", no_wrap=True)
+    for row in sums(cells):
+        table.add_row(*map(Text, row))
+    return table

@@ -104,7 +104,6 @@ class Revoked(enum.StrEnum):
     NONE = "none"
     LEAF = "leaf"
     INTERMEDIATE = "intermediate"
-    SOME = "some"  # of a case of the corpus with a chain of its own
 
 
 class Outcome(enum.StrEnum):
@@ -149,6 +148,9 @@ class Case:
     def key(self) -> tuple[str, Attacker, Server]:
         """What names it among others."""
         return self.name, self.attacker, self.server
+
+
+Key = tuple[str, str, Attacker, Server]
 
 
 class _Shape(BaseModel):
@@ -225,7 +227,7 @@ class Cell(_Shape):
     verdict: dict[str, Any] | None
 
     @property
-    def key(self) -> tuple[str, str, Attacker, Server]:
+    def key(self) -> Key:
         """What names it among others."""
         return self.preset, self.case, self.attacker, self.server
 
@@ -264,7 +266,7 @@ class Client(_Shape):
 class Comparison(_Shape):
     """What `mustaple compare --json` prints. A reader skips fields that it does not know.
 
-    `command` reproduces it; `seed` decides keys, serial numbers and the order, so that the verdicts come out the same.
+    `command` reproduces it; keys and serial numbers follow from `seed`, and the verdicts come out the same.
     `at` is when it was begun, in UTC, `seconds` what the cells took together. `findings` are computed from `cells`.
     """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mustaple.core.errors import NetworkError
-from mustaple.lab.compare.world import HOST
+from mustaple.lab.compare.stage import HOST
 from mustaple.lab.grade_client.outcome import outcome_of
 from mustaple.net.client import check
 from mustaple.report.comparison import Client, Outcome
@@ -16,7 +16,7 @@ from mustaple.report.verdict_json import verdict_json
 
 if TYPE_CHECKING:
     from mustaple.core.verdict import ChainVerdict
-    from mustaple.lab.compare.world import Scenery
+    from mustaple.lab.compare.stage import Scenery
     from mustaple.lab.grade_client.program import Program
 
 TIMEOUT: Final = 10.0  # seconds for one connection, and again for its fetches
@@ -79,8 +79,7 @@ class Other:
     def meet(self, scenery: Scenery) -> Done:
         """Run it once. One that crashes, hangs or does not even connect has not accepted; `detail` says so."""
         ending = self._program.meet(scenery.case, HOST, scenery.port, scenery.trusted)
-        scenery.settle()
-        outcome, detail = outcome_of(ending, scenery.records, self._program.recipe.accepted_when)
+        outcome, detail = outcome_of(ending, scenery.records(), self._program.recipe.accepted_when)
         accepted = outcome is Graded.ACCEPT
         return Done(
             Outcome.ACCEPTED if accepted else Outcome.REFUSED,

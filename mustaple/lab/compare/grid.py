@@ -22,6 +22,8 @@ _STAPLED: Final = {
 }
 _THIEVES: Final = tuple(each for each in Attacker if each.staples is not None)
 
+HONEST: Final = Case("all-good", "all is well")
+
 
 def grid() -> tuple[Case, ...]:
     """Every world with every attacker and every server, leaving out what would be the same bytes on the wire.

@@ -34,6 +34,8 @@ class Relay(LoopServer):
     def __init__(self, name: str) -> None:
         super().__init__(f"mustaple-relay-{name}")
         self._listener = listen()
+        self.host: str
+        self.port: int
         self.host, self.port = self._listener.getsockname()[:2]
         self.url = f"http://{self.host}:{self.port}/"
         self._target: tuple[str, int] | None = None
@@ -53,6 +55,11 @@ class Relay(LoopServer):
         if not self._wait(_SETTLING) and self._loop is not None:
             self._loop.call_soon_threadsafe(self._cut_all)
             self._wait(_SETTLING)
+
+    @property
+    def connections(self) -> int:
+        """How many clients have connected since the last time."""
+        return self._counted[0]
 
     def take(self) -> tuple[Traffic, bool]:
         """What was counted since the last time, once all have ended, and whether anything was changed."""

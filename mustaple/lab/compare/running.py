@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mustaple.core.errors import NetworkError
 from mustaple.core.policy import PRESETS
 from mustaple.lab.compare.cases import CASES
 from mustaple.lab.compare.clients import Preset
-from mustaple.lab.compare.world import Lines, World
+from mustaple.lab.compare.world import World
 from mustaple.report.comparison import Cell, Outcome, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
     from mustaple.lab.compare.clients import Done, Tester
-    from mustaple.lab.compare.world import Counts, Scenery
-    from mustaple.report.comparison import Case
+    from mustaple.lab.compare.stage import Counts, Stage
+    from mustaple.report.comparison import Case, Client, Key
 
 
 def measure(
-    cases: Iterable[Case], testers: Iterable[Tester], *, seed: int = 1, known: Container[tuple[str, ...]] = ()
+    stage: Stage, cases: Iterable[Case], testers: Iterable[Tester], *, known: Container[Key] = ()
 ) -> Iterator[Cell]:
-    """Every client in every situation, but for cells whose key is `known`, one at a time: they are timed.
+    """Every client in every situation of this stage, but for cells whose key is `known`.
 
-    Raises NetworkError where a connection fails that nobody has touched, since that says nothing of a policy.
+    One at a time, since they are timed. Raises NetworkError where a connection fails that nobody has touched: that says
+    nothing of a policy.
     """
     clients = tuple(testers)
-    with ExitStack() as stack:
-        lines = stack.enter_context(Lines())
-        world = stack.enter_context(World(lines, seed))
-        for case in cases:
-            wanted = [each for each in clients if (each.client.name, *case.key) not in known]
-            if not wanted:
-                continue
-            with world.scenery(case) as scenery:
-                for tester in wanted:
-                    scenery.records.clear()
-                    done = tester.meet(scenery)
-                    yield _cell(tester, case, scenery, done, world.counts())
+    for case in cases:
+        wanted = [each for each in clients if (each.client.name, *case.key) not in known]
+        if not wanted:
+            continue
+        with stage.scenery(case) as scenery:
+            for tester in wanted:
+                scenery.seen.forget()
+                done = tester.meet(scenery)
+                records = scenery.records()
+                counts = stage.counts()
+                if done.broken and not counts.tampered and not stage.odd:
+                    raise NetworkError(f"{tester.client.name} in the case {case.name}: {done.detail}")
+                alert = next((each.alert for each in records if each.alert is not None), None)
+                yield _cell(tester.client, case, done, counts, alert=alert, staples_signed=scenery.staples_signed)
 
 
 def run(cases: Iterable[Case] = CASES, presets: Iterable[str] = tuple(PRESETS), *, seed: int = 1) -> Iterator[Cell]:
     """Every preset in every situation, as they are measured."""
-    return measure(cases, map(Preset, presets), seed=seed)
+    with World(seed) as world:
+        yield from measure(world, cases, map(Preset, presets))
 
 
-def _cell(tester: Tester, case: Case, scenery: Scenery, done: Done, counts: Counts) -> Cell:
-    if done.broken and not counts.tampered:
-        raise NetworkError(f"{tester.client.name} in the case {case.name}: {done.detail}")
-    kind = kind_of(done.outcome, acceptable=case.acceptable and not counts.tampered)
+def _cell(client: Client, case: Case, done: Done, counts: Counts, *, alert: int | None, staples_signed: int) -> Cell:
     return Cell(
-        preset=tester.client.name,
-        program=tester.client.program,
+        preset=client.name,
+        program=client.program,
         case=case.name,
         title=case.title,
         attacker=case.attacker,
@@ -64,17 +64,17 @@ def _cell(tester: Tester, case: Case, scenery: Scenery, done: Done, counts: Coun
         must_staple=case.must_staple,
         protocol=case.protocol,
         outcome=done.outcome,
-        kind=kind,
+        kind=kind_of(done.outcome, acceptable=case.acceptable and not counts.tampered),
         connection_failed=counts.tampered and done.outcome is Outcome.REFUSED,
         reason=done.reason,
         detail=done.detail,
-        alert=next((each.alert for each in scenery.records if each.alert is not None), None),
+        alert=alert,
         seconds=round(done.seconds, 6),
         to_server=counts.to_server,
         to_ca=counts.to_ca,
-        ca_requests=counts.requests,
-        ca_signatures=counts.signatures,
-        told=list(counts.told),
-        staples_signed=scenery.staples_signed,
+        ca_requests=counts.asked.requests,
+        ca_signatures=counts.asked.signatures,
+        told=list(counts.asked.told),
+        staples_signed=staples_signed,
         verdict=done.verdict,
     )

@@ -58,6 +58,7 @@ class CaseServer(LoopServer):
 
     `answer` makes the whole HTTP response for a request (None: what came was none) and the visit so far; it runs in
     the server's thread. `on_event` gets each visit when it has ended. `ground` is what everything is issued under.
+    `ca_url`, with a slash at its end, is where certificates say that the responder is, if that is not where it listens.
     `clock` says what time it is, in aware UTC. Timeouts are in seconds. `responder_log` tells who asked the CA.
 
     Raises InputError for an address that cannot be listened on, or two cases of one host name.
@@ -78,6 +79,7 @@ class CaseServer(LoopServer):
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
         max_connections: int = MAX_CONNECTIONS,
         ground: Ground | None = None,
+        ca_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.cases = tuple(all_cases() if cases is None else cases)
@@ -112,7 +114,7 @@ class CaseServer(LoopServer):
         self.url = url_of(self._listener, "https") + "/"
         self.responder_url = url_of(authority, "http") + "/"
         self._ports = {case.id: number for number, (case, _) in self._own.items()}
-        self._stock = Stock(self._ground, self.responder_url, clock)
+        self._stock = Stock(self._ground, ca_url or self.responder_url, clock)
 
     @property
     def root(self) -> x509.Certificate:
