@@ -19,11 +19,15 @@ from commands import CA, ROOT, Folder, run, running
 from responder_house import TRY_LATER, UNAUTHORIZED, several
 
 from certtools.chain import Link
+from mustaple.agent.agent import Agent, rules_of
+from mustaple.agent.answers import HeldAnswers
+from mustaple.agent.config import read_config
+from mustaple.agent.discovery import Discovery
 from mustaple.agent.forwarding import split
 from mustaple.core.ocsp import judge
 from mustaple.core.verdict import Source, Status
 from mustaple.net.exchange import ocsp_request
-from mustaple.net.responder import ResponderServer
+from mustaple.net.responder import ResponderServer, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +210,21 @@ def test_what_is_revoked_is_not_answered_with_the_good_answer_before(tmp_path: P
             place.folder.revoke()
             agent.says('"revoked"')
         assert place.get(ocsp_request(place.link)).body == TRY_LATER
+
+
+def test_each_turn_of_the_agent_has_what_was_answered_looked_at_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    config = read_config(place.config)
+    answers = HeldAnswers(rules_of(config))
+    agent = Agent(config, lambda: 0.0, lambda _: None, answers=answers)
+    at = datetime.now(UTC)
+    asked = read_request(ocsp_request(place.link))
+    assert answers.answer(asked, at).why == "the agent has only just started"
+    agent.adopt(Discovery(config.chain, timedelta(0)).scan(at, 1.0), at)
+    assert answers.answer(asked, at).why == "there is no good staple now (waiting)"
+    before = answers.version()
+    agent.step(at)
+    assert answers.version() != before
 
 
 # --- what is passed on
