@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, Final
 
-from mustaple.core.errors import InputError
+from mustaple.report.svg import as_svg
 
 if TYPE_CHECKING:
     from mustaple.report.simulation import Row, Simulation
@@ -37,27 +36,15 @@ def simulation_svg(simulation: Simulation) -> str:
     One line for each client and refresh: along it all evidence lives shorter, from the marker with its name on. Whoever
     refused nobody lies on the floor. Raises InputError where matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("pictures take matplotlib: pip install 'mustaple[study]'") from None
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "mustaple",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(9, 6), layout="constrained")
+
+    def draw(figure: Any) -> None:
         axes = figure.subplots()
         floor = _floor(simulation)
         for row in simulation.rows:
             _draw(axes, simulation, row, floor)
         _dress(axes, simulation, floor)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "mustaple simulate"})
-    return text.getvalue()
+
+    return as_svg((9, 6), draw, "mustaple simulate")
 
 
 def _floor(simulation: Simulation) -> float:
