@@ -61,7 +61,8 @@ class Timing:
 class Traffic:
     """What went over the wire, in bytes of TCP's payload, both connections closed again and nothing else asked.
 
-    `server_flight` is what the server sent in one go after the ClientHello, `ca_answer` the largest answer of the CA's.
+    `server_flight` is what the server sent in one go after the ClientHello, `stapled` the OCSP responses in it.
+    `ca_answer` is the largest answer of the CA's.
     """
 
     to_server: int
@@ -70,6 +71,7 @@ class Traffic:
     from_ca: int
     ca_connections: int
     server_flight: int
+    stapled: int
     ca_answer: int
 
     @property

@@ -80,16 +80,17 @@ def _draw_lines(axes: Any, cost: Cost) -> None:
 
 def _draw_bars(axes: Any, cost: Cost) -> None:
     """What was measured, plain, and what congestion control would add, hatched."""
-    swept = cost.sweep[::-1]
+    swept, longest = cost.sweep[::-1], 0.0
     for place, each in enumerate(swept):
         measured = each.at(cost.compared_at).median * 1000
         extra = (each.traffic.server_extra + each.traffic.ca_extra) * cost.compared_at * 1000
+        longest = max(longest, measured + extra)
         axes.barh(place, measured, color="#9a9a9a", edgecolor="#000000", linewidth=0.8)
         axes.barh(place, extra, left=measured, color="white", edgecolor="#000000", linewidth=0.8, hatch="////")
         said = f"{measured:,.0f}" + (f" + {extra:,.0f} computed" if extra else "")
         axes.annotate(said, (measured + extra, place), (5, 0), "data", "offset points", va="center", fontsize=9)
+    axes.set_xlim(0, longest * 1.3)  # room for what stands beside the longest
     axes.set_yticks(range(len(swept)), [each.method.title for each in swept])
-    axes.margins(x=0.2)
     axes.grid(visible=True, axis="x", color="#000000", alpha=0.12)
     axes.set_axisbelow(True)
     axes.set_xlabel("until a connection is usable, ms")
@@ -107,10 +108,9 @@ def _draw_flights(axes: Any, cost: Cost) -> None:
             axes.plot([each.traffic.server_flight for each in own], places, label=own[0].method.title, **look)
     axes.axvline(INITIAL_WINDOW, color="#000000", linestyle="--", linewidth=1)
     said = f"{INITIAL_WINDOW:,} bytes: beyond, one more round trip"
-    axes.annotate(
-        said, (INITIAL_WINDOW, len(combinations) - 0.75), (-4, 0), "data", "offset points", ha="right", fontsize=9
-    )
-    axes.set_ylim(-0.6, len(combinations) - 0.2)
+    beside = {"ha": "right", "va": "center", "fontsize": 9}
+    axes.annotate(said, (INITIAL_WINDOW, -0.35), (-4, 0), "data", "offset points", **beside)
+    axes.set_ylim(-0.7, len(combinations) - 0.4)
     axes.set_yticks(range(len(combinations)), [f"{key_name(key)}, {count} sent" for key, count in combinations])
     axes.set_xlim(left=0)
     axes.grid(visible=True, color="#000000", alpha=0.12)

@@ -107,12 +107,13 @@ def _times(cost: Cost) -> Sheet:
 def _bytes(cost: Cost) -> Sheet:
     rows = []
     for each in cost.sweep:
-        sent = each.traffic
-        sizes = (sent.to_server, sent.from_server, sent.to_ca, sent.from_ca)
-        more = f"+{sent.server_extra + sent.ca_extra}"
-        rows.append((each.method.title, *(f"{size:,}" for size in sizes), f"{sent.ca_connections}", more))
-    headings = ("way", "to server", "from it", "to CA", "from it", "asked", "computed")
-    return Sheet(f"Bytes, connections to the CA, round trips to add{_of(cost.sweep)}", headings, tuple(rows))
+        went = each.traffic
+        sizes = (went.to_server, went.from_server, went.stapled, went.to_ca, went.from_ca, went.ca_connections)
+        more = f"+{went.server_extra + went.ca_extra}"
+        rows.append((each.method.title, *(f"{size:,}" for size in sizes), more))
+    headings = ("way", "up", "down", "stapled", "CA up", "CA down", "asked", "to add")
+    title = f"Bytes to and from server and CA, connections to the CA, round trips to add{_of(cost.sweep)}"
+    return Sheet(title, headings, tuple(rows))
 
 
 def _compared(cost: Cost) -> Sheet:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from certtools.authority import MUST_STAPLE, Authority
 from certtools.forge import Revoked, crl, good
@@ -45,6 +45,13 @@ class Ground:
     leaf: Issued
     authorities: tuple[Authority, ...]
     at: datetime
+
+
+class _Visit(NamedTuple):
+    """One handshake: how long it took, and how many bytes of OCSP responses the server stapled."""
+
+    seconds: float
+    stapled: int
 
 
 class Stand:
@@ -105,6 +112,9 @@ class Stand:
 
         Raises RefusedError and NetworkError, and AssertionError where something else was done than this way says.
         """
+        return self._visit().seconds
+
+    def _visit(self) -> _Visit:
         began = time.perf_counter()
         connection = connect(
             NAME,
@@ -119,7 +129,8 @@ class Stand:
         seconds = time.perf_counter() - began
         with connection:
             self._was_done(connection.verdict)
-        return seconds
+            entries = connection.flight.entries if connection.flight is not None else ()
+        return _Visit(seconds, sum(len(staple) for each in entries for staple in each.staples))
 
     def traffic(self) -> Traffic:
         """What one handshake sends, each connection with its end."""
@@ -127,7 +138,7 @@ class Stand:
         for relay in relays:
             relay.settle()
             relay.passages.clear()
-        self.handshake()
+        visit = self._visit()
         for relay in relays:
             relay.settle()
         (to_server,), to_ca = self._to_server.passages, self._to_ca.passages
@@ -138,6 +149,7 @@ class Stand:
             from_ca=sum(each.received for each in to_ca),
             ca_connections=len(to_ca),
             server_flight=to_server.first_flight,
+            stapled=visit.stapled,
             ca_answer=max((each.first_flight for each in to_ca), default=0),
         )
 
