@@ -38,7 +38,7 @@ How to read it: – means that it could not be seen, as "retained on error" of a
 is given its staple as a file, which the bench fills once, as a job that runs by the clock would. **Bold** is what
 costs clients a staple, or gives them one of no use. What hours do to a staple is seen by setting the server's clock
 forward, or making it run faster (libfaketime); where that is no way to go, responses live for seconds, which the last
-table says. HAProxy lets go of a staple 300 s before its nextUpdate, so that no such response shows it with the agent.
+table says. HAProxy lets go of a staple 300 s before its nextUpdate.
 "Serves the unusable" counts `unknown`, expired, another certificate's, a wrong signature and what is no response.
 A weakness is named here by its class and the clause it is against (RFC 6066 §8, RFC 6960 §3.2, RFC 7633 §4.3,
 RFC 9919 §6), for the one configuration that the recipe shows, and is no judgement of the product.

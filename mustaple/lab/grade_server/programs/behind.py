@@ -20,6 +20,7 @@ import time
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+PATIENCE = 2.0  # seconds
 
 
 def leave_network() -> None:
@@ -35,9 +36,8 @@ def leave_network() -> None:
 def carry(client: socket.socket, port: int) -> None:
     """Take bytes both ways until both sides have ended."""
     with client:
-        try:
-            server = socket.create_connection(("127.0.0.1", port), timeout=5)
-        except OSError:
+        server = reach(port)
+        if server is None:
             return
         server.settimeout(None)
         with server:
@@ -45,6 +45,18 @@ def carry(client: socket.socket, port: int) -> None:
             back.start()
             pour(client, server)
             back.join()
+
+
+def reach(port: int) -> socket.socket | None:
+    """A connection to the server, which may be just about to be started again."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except OSError:
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.02)
 
 
 def pour(source: socket.socket, target: socket.socket) -> None:
