@@ -123,3 +123,11 @@ def test_the_published_schema_is_that_of_the_model() -> None:
     jsonschema.validate(tomllib.loads(WHOLE), published)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tomllib.loads(LEAST + "x = 1"), published)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples/agent").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_example_for_each_server_is_a_configuration(path: Path) -> None:
+    (chain,) = read_config(path).chain
+    (deployment,) = chain.deploy
+    assert deployment.kind == path.stem
+    assert str(deployment.deployer("site.example")).startswith(f"{path.stem} /")
