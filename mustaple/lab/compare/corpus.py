@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from certtools.chain import name_of
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from mustaple.lab.cases import Case as CorpusCase
     from mustaple.lab.cases import Setup
     from mustaple.report.comparison import Protocol
-
-_SIGNED: Final = frozenset({"good", "revoked", "unknown"})
 
 
 def as_situations(cases: Iterable[CorpusCase]) -> tuple[Case, ...]:
@@ -88,6 +86,7 @@ class Corpus(Stage):
         self._seen: dict[str, Seen] = {each: Seen() for each in self._cases}
         self._heard = 0
         self._names: dict[str, tuple[str, bool]] = {}
+        self._answered: set[str] = set()
 
     @contextmanager
     def scenery(self, case: Case) -> Iterator[Scenery]:
@@ -108,8 +107,11 @@ class Corpus(Stage):
     def _learn(self) -> Setup:
         """The situation as it is served now, which is made anew every few seconds; whose certificates are in it."""
         setup = self._server.setup(self._current, HOST)
-        for place, link in enumerate(setup.chain.links):
-            self._names[f"{link.serial_number:x}"] = name_of(link.subject), place == 0
+        for place, (link, answer) in enumerate(zip(setup.chain.links, setup.ocsp, strict=True)):
+            serial = f"{link.serial_number:x}"
+            self._names[serial] = name_of(link.subject), place == 0
+            if answer is not None:
+                self._answered.add(serial)
         return setup
 
     def _note(self, visit: Visit) -> None:
@@ -123,7 +125,7 @@ class Corpus(Stage):
         new = log.recent[max(len(log.recent) - (log.total - self._heard), 0) :]
         self._heard = log.total
         told = tuple(self._told(serial) for record in new for serial in record.serials)
-        return Asked(len(new), sum(bool(_SIGNED & set(record.answered)) for record in new), told)
+        return Asked(len(new), sum(not self._answered.isdisjoint(record.serials) for record in new), told)
 
     def _told(self, serial: str) -> Told:
         name, site = self._names.get(serial, ("nobody here", False))
