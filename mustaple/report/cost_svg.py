@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, Final
 
-from mustaple.core.errors import InputError
 from mustaple.report.cost import INITIAL_WINDOW
 from mustaple.report.cost_text import key_name
+from mustaple.report.svg import as_svg
 
 if TYPE_CHECKING:
     from mustaple.report.cost import Cost, Series
@@ -30,27 +29,14 @@ _IN_FLIGHT: Final = ("none", "staple-leaf", "staple-chain", "none-1.2", "staple-
 
 def cost_svg(cost: Cost) -> str:
     """The picture as SVG. Raises InputError where matplotlib is not installed."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("pictures take matplotlib: pip install 'mustaple[study]'") from None
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "mustaple",
-        "svg.fonttype": "path",
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-        "hatch.linewidth": 0.6,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(9, 12.5), layout="constrained")
+
+    def draw(figure: Any) -> None:
         lines, bars, flights = figure.subplots(3, height_ratios=(5, 4, 4))
         _draw_lines(lines, cost)
         _draw_bars(bars, cost)
         _draw_flights(flights, cost)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "mustaple compare --cost"})
-    return text.getvalue()
+
+    return as_svg((9, 12.5), draw, "mustaple compare --cost")
 
 
 def _look(name: str) -> dict[str, Any]:

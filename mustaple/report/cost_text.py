@@ -10,38 +10,52 @@ from mustaple.report.plain import printable
 from mustaple.report.sheet import Sheet, aligned, piped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mustaple.report.cost import Cost, Series
 
-# By what kinds of key and lengths of chain are compared: the others grow as these do.
-_COMPARED: Final = ("none", "ocsp-leaf", "ocsp-all", "staple-leaf", "staple-chain", "staple-chain-1.2")
-_FLIGHTS: Final = ("none", "none-1.2", "staple-leaf", "staple-leaf-1.2", "staple-chain", "staple-chain-1.2")
+# What is compared by keys and length of chain, under short names; what is not shown grows as these do.
+_COMPARED: Final = {
+    "none": "no check",
+    "ocsp-leaf": "OCSP leaf",
+    "ocsp-all": "OCSP all",
+    "staple-leaf": "leaf",
+    "staple-chain": "chain",
+    "staple-chain-1.2": "chain 1.2",
+}
+_FLIGHTS: Final = {
+    "none": "none",
+    "none-1.2": "none 1.2",
+    "staple-leaf": "leaf",
+    "staple-leaf-1.2": "leaf 1.2",
+    "staple-chain": "chain",
+    "staple-chain-1.2": "chain 1.2",
+}
 
 
 def cost_text(cost: Cost) -> str:
     """Everything as text, for a terminal of 80 columns or a few more."""
     lines = [_question(cost), ""]
-    for sheet in cost_sheets(cost):
+    for sheet in cost_sheets(cost, wide=False):
         lines += [sheet.title, *aligned(sheet), ""]
     if cost.missing:
         why = [f"{each.method.title}, {key_name(each.key)}: {printable(each.why)}" for each in cost.missing]
         lines += ["Not available here", *map(_item, why), ""]
     lines += [*map(_item, cost_notes(cost)), ""]
-    return "\n".join([*lines, _basis(cost)]) + "\n"
+    return "\n".join([*lines, fill(_basis(cost), 80)]) + "\n"
 
 
 def cost_markdown(cost: Cost) -> str:
     """The same in Markdown."""
     lines = ["# What checking costs", "", _question(cost), ""]
-    for sheet in cost_sheets(cost, wide=True):
+    for sheet in cost_sheets(cost):
         lines += [f"## {sheet.title}", "", *piped(sheet), ""]
     lines += ["## What limits this", "", *(f"- {note}" for note in cost_notes(cost)), ""]
     return "\n".join([*lines, _basis(cost)]) + "\n"
 
 
-def cost_sheets(cost: Cost, *, wide: bool = False) -> Iterator[Sheet]:
-    """Every table; where it may be wide, also what was not available, and why."""
+def cost_sheets(cost: Cost, *, wide: bool = True) -> Iterator[Sheet]:
+    """Every table; where it may be wide, the last says what was not available, and why."""
     yield _times(cost)
     yield _bytes(cost)
     yield _compared(cost)
@@ -72,7 +86,11 @@ def cost_notes(cost: Cost) -> tuple[str, ...]:
         "slope is fitted to the fastest by least squares: the round trips that the times show. Work is the fastest "
         "without any delay."
     )
-    sizes = "Bytes are TCP's payload, connections closed again and nothing else asked."
+    sizes = (
+        "Bytes are TCP's payload, connections closed again and nothing else asked: up from the client and down to it; "
+        "stapled are the OCSP responses within, asked the connections to the CA. By keys and length, leaf and chain "
+        "are staples, and TLS is 1.3 but where 1.2 is said."
+    )
     return (way, computed, libraries, fitted, sizes)
 
 
@@ -112,17 +130,16 @@ def _bytes(cost: Cost) -> Sheet:
         more = f"+{went.server_extra + went.ca_extra}"
         rows.append((each.method.title, *(f"{size:,}" for size in sizes), more))
     headings = ("way", "up", "down", "stapled", "CA up", "CA down", "asked", "to add")
-    title = f"Bytes to and from server and CA, connections to the CA, round trips to add{_of(cost.sweep)}"
-    return Sheet(title, headings, tuple(rows))
+    return Sheet(f"Bytes on the wire, and round trips to add{_of(cost.sweep)}", headings, tuple(rows))
 
 
 def _compared(cost: Cost) -> Sheet:
-    title = f"Time in ms by kind of key and certificates sent, round trip {cost.compared_at * 1000:g} ms"
+    title = f"Time in ms by keys and certificates sent, at a round trip of {cost.compared_at * 1000:g} ms"
     return _by_combination(cost, title, _COMPARED, lambda each: milliseconds(each.at(cost.compared_at).median))
 
 
 def _flights(cost: Cost) -> Sheet:
-    title = "Bytes of the server's first flight, and the round trips that they add, computed"
+    title = "Bytes of the server's first flight by what is stapled, and round trips to add"
     return _by_combination(cost, title, _FLIGHTS, _flight)
 
 
@@ -131,14 +148,14 @@ def _flight(series: Series) -> str:
     return f"{series.traffic.server_flight:,}" + (f" +{extra}" if extra else "")
 
 
-def _by_combination(cost: Cost, title: str, names: Sequence[str], cell: Callable[[Series], str]) -> Sheet:
+def _by_combination(cost: Cost, title: str, names: Mapping[str, str], cell: Callable[[Series], str]) -> Sheet:
     found = {(each.key, each.certificates, each.method.name): each for each in cost.series}
     shown = [name for name in names if any(name == each.method.name for each in cost.series)]
     rows = []
     for key, certificates in dict.fromkeys((each.key, each.certificates) for each in cost.series):
         cells = [cell(found[place]) if (place := (key, certificates, name)) in found else "–" for name in shown]
         rows.append((f"{key_name(key)}, {certificates}", *cells))
-    return Sheet(title, ("keys, sent", *shown), tuple(rows))
+    return Sheet(title, ("keys, sent", *(names[name] for name in shown)), tuple(rows))
 
 
 def _of(series: Sequence[Series]) -> str:
@@ -146,8 +163,7 @@ def _of(series: Sequence[Series]) -> str:
 
 
 def _question(cost: Cost) -> str:
-    measured = f"{len(cost.series)} combinations measured"
-    return f"How long a TLS connection takes under each way of checking: {measured}, {len(cost.missing)} not available"
+    return f"What a TLS connection costs: {len(cost.series)} combinations measured, {len(cost.missing)} not available"
 
 
 def _basis(cost: Cost) -> str:

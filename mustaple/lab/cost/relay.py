@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import deque
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
@@ -175,7 +176,8 @@ class _Side(asyncio.Protocol):
         if self._heard_all:
             self._transport.close()
         elif not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # gone meanwhile, as it will be told
+                self._transport.write_eof()
 
     def leave(self) -> None:
         """The other side is gone; so is this, when all is sent."""
