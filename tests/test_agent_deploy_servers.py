@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -273,3 +274,22 @@ def test_a_folder_that_nginx_would_read_otherwise_is_refused(tmp_path: Path) -> 
         settings = NginxDeployment(kind="nginx", directory=tmp_path / name, pid_file=Path("pid"))
         with pytest.raises(InputError, match="nginx cannot be told of"):
             settings.deployer("site")
+
+
+@pytest.mark.peer("setpriv")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start somebody else's process")
+def test_a_signal_that_is_not_allowed_is_reported_as_such(tmp_path: Path) -> None:
+    script = (
+        "import signal, sys; from pathlib import Path; from mustaple.agent.deploy.reloading import signal_server\n"
+        "try: signal_server(Path(sys.argv[1]), signal.SIGHUP, 'sleep')\n"
+        "except Exception as error: print(error)\n"
+    )
+    pid_file = tmp_path / "pid"
+    powerless = ["setpriv", "--bounding-set", "-kill", sys.executable, "-c", script, str(pid_file)]
+    with subprocess.Popen(["sleep", "60"], user="nobody") as somebody:
+        try:
+            pid_file.write_text(f"{somebody.pid}\n")
+            done = subprocess.run(powerless, capture_output=True, text=True, timeout=60, check=True)
+        finally:
+            somebody.kill()
+    assert done.stdout == f"sleep cannot be told, by {pid_file}: Operation not permitted; or name a command, `reload`\n"

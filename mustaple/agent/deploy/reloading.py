@@ -77,7 +77,8 @@ def signal_server(pid_file: Path, number: signal.Signals, program: str) -> None:
     except (FileNotFoundError, ProcessLookupError):
         raise NotRunningError(f"{program} does not run: there is no process of {pid_file}") from None
     except OSError as error:
-        raise DeployError(f"{program} cannot be told, by {pid_file}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise DeployError(f"{program} cannot be told, by {pid_file}: {reason}; or name a command, `reload`") from error
     raise NotRunningError(f"{program} does not run: process {process}, of {pid_file}, is {name}")
 
 
@@ -91,11 +92,8 @@ def _read_number(pid_file: Path) -> int:
 
 
 def _name_of(process: int) -> str | None:
-    """What a process is called; None where the system does not say. Raises ProcessLookupError where it is gone."""
-    folder = Path("/proc") / str(process)
+    """What a process is called; None where it is gone, or the system does not say (as systemd's ProtectProc has it)."""
     try:
-        return (folder / "comm").read_text().strip()
-    except FileNotFoundError:
-        if Path("/proc/self/comm").exists():
-            raise ProcessLookupError from None
+        return (Path("/proc") / str(process) / "comm").read_text().strip()
+    except OSError:
         return None
