@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SPANS: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 _HEADINGS: Final = ("client, its servers", "leaf", "CA", "refused", "clients", "servers", "waited")
-_LEGEND: Final = """\
+LEGEND: Final = """\
 client, its servers: how these get staples. The agent asks ahead of time and
     keeps what it has; naive servers ask when theirs is gone.
 leaf, CA: how long the client believes the thief of the key of a revoked leaf,
@@ -29,7 +29,7 @@ def simulation_text(simulation: Simulation, about: str) -> str:
     for sheet in sheets(simulation, about, wide=False):
         lines += [sheet.title, *aligned(sheet), ""]
         if sheet.headings == _HEADINGS:
-            lines += [_LEGEND, ""]
+            lines += [LEGEND, ""]
     given = [each for each in simulation.parameters if each.status == "given"]
     lines += [f"set here: {', '.join(_setting(each) for each in given)}", ""] if given else []
     lines.append(_basis(simulation))
@@ -39,10 +39,10 @@ def simulation_text(simulation: Simulation, about: str) -> str:
 def simulation_markdown(simulation: Simulation, about: str) -> str:
     """The same in Markdown, with the parameters and their sources."""
     lines = ["# Exposure against false outage", "", _question(simulation), ""]
-    for sheet in (*sheets(simulation, about, wide=True), _parameters(simulation.parameters)):
+    for sheet in (*sheets(simulation, about, wide=True), parameters_sheet(simulation.parameters)):
         lines += [f"## {sheet.title}", "", *piped(sheet), ""]
         if sheet.headings == _HEADINGS:
-            lines += [*(f"- {line}" for line in _LEGEND.splitlines()), ""]
+            lines += [*(f"- {line}" for line in LEGEND.splitlines()), ""]
     lines.append(_basis(simulation))
     return "\n".join(lines) + "\n"
 
@@ -107,7 +107,8 @@ def _effects(simulation: Simulation, about: str) -> Sheet:
     return Sheet(title, ("parameter", "from … to", "exposed", "refused"), tuple(rows))
 
 
-def _parameters(given: Sequence[Given]) -> Sheet:
+def parameters_sheet(given: Sequence[Given]) -> Sheet:
+    """Every parameter, with where its value comes from."""
     rows = tuple(
         (each.key, f"{each.value:g} {each.unit}", each.status, ". ".join(filter(None, (each.source, each.note))))
         for each in given
