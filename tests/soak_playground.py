@@ -21,7 +21,7 @@ from mustaple.core.verdict import Outcome
 from mustaple.lab.cases import cases
 from mustaple.lab.live import host_of
 
-GROWTH_LIMIT: Final = 24.0  # MiB: the records, logs and situations that a server remembers fill up to their limits
+GROWTH_LIMIT: Final = 8.0  # MiB: what it remembers on purpose has filled up to its limits in the warm-up
 SILENT: Final = 100
 SETTLING: Final = 30.0  # seconds for what clients left to be let go
 
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--warm-up", type=float, default=30.0)
+    parser.add_argument("--warm-up", type=float, default=150.0)
     asked = parser.parse_args(arguments)
     found = soak(asked.seconds, asked.clients, asked.warm_up)
     sys.stdout.write(f"{asked.clients} clients at once, and {SILENT} that say nothing\n{found}\n")
