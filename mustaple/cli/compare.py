@@ -49,6 +49,14 @@ def compare(
         Path | None,
         typer.Option("--resume", metavar="FILE", help="Keep the cells there, and measure only what it lacks."),
     ] = None,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="Instead: what each way of checking costs over round trips, in time and bytes."),
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --cost: a small grid, in seconds.")] = False,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="With --cost: draw the picture there.")
+    ] = None,
     form: Annotated[Form, typer.Option("--format", help="How to write the result.")] = Form.TEXT,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: Annotated[
@@ -59,7 +67,8 @@ def compare(
 
     It issues its own certificates and starts its own responder and servers on loopback. ATTACK is a
     certificate accepted while revoked: it succeeded. OUTAGE is one refused while good: a false outage.
-    With --full it also says what each visit cost, and what it told the CA.
+    With --full it also says what each visit cost, and what it told the CA. With --cost it measures how long a
+    connection takes with no check, a CRL, OCSP and staples, while a relay puts in round trips.
 
     Example: mustaple compare --preset soft-fail --preset must-staple
     """
@@ -67,11 +76,23 @@ def compare(
 
     from mustaple.cli.common import complain
     from mustaple.cli.progress import Bar
+    from mustaple.core.errors import InputError
     from mustaple.lab.compare.choosing import Choice, order_of
     from mustaple.lab.compare.ledger import Ledger
     from mustaple.lab.compare.study import compare as run
     from mustaple.report.check_output import report_output
 
+    form = Form.JSON if json else form
+    if cost:
+        from mustaple.cli.compare_cost import compare_cost
+
+        chosen = (preset, case, full, corpus, family, client, clients, resume)
+        if any(chosen):
+            raise InputError("--cost has cases and clients of its own: it takes --quick, --svg, --format and --output")
+        compare_cost(form, output, svg, quick=quick)
+        return
+    if quick or svg is not None:
+        raise InputError("--quick and --svg are for --cost")
     order = order_of(
         Choice(
             presets=tuple(preset or ()),
@@ -95,7 +116,7 @@ def compare(
             if resume is not None:
                 complain(f"interrupted: {resume} holds what was measured; the same command goes on from there")
             raise
-        write(_written(found, Form.JSON if json else form))
+        write(_written(found, form))
 
 
 def _written(found: Comparison, form: Form) -> str:
