@@ -250,7 +250,7 @@ def entries(*links: Link, staples: Sequence[bytes | None], settled: bool = True)
     for link, body in zip(links, staples, strict=True):
         staple = Staple(body, judge(body, link, NOW), "http://one.test/", NOW) if body is not None else None
         obliged = link.issuer == CA.certificate
-        entry = Entry(link, (), (), None, 0.0, NOW + timedelta(days=9), obliged, staple, settled=settled)
+        entry = Entry(link, (), (), None, 0.0, NOW + timedelta(days=9), obliged, NOW, staple, settled=settled)
         found[link.fingerprint] = entry
     return found
 
