@@ -26,7 +26,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format bench fuzz servers clients mutants outside soak-playground soak-agent clean distclean
+.PHONY: help demo test check lint types format bench fuzz servers clients mutants outside soak-playground soak-agent soak-fleet clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ soak-playground: $(VENV)/.has-test ## two hundred clients of a playground for a 
 
 soak-agent: $(VENV)/.has-test ## the staple agent: a simulated month, rounds of kill -9, and docs/agent-soak.md written anew
 	$(IN)/python -m mustaple.lab.agent_soak --page docs/agent-soak.md $(ARGS)
+
+soak-fleet: $(VENV)/.has-test ## agents that share a redis-server, their leader killed ten times, and docs/agent-fleet.md written anew
+	$(IN)/python tests/soak_fleet.py --page docs/agent-fleet.md $(ARGS)
 
 outside: $(VENV)/.has-test ## the corpus before other people's judges, and docs/outside.md written anew
 	$(IN)/mustaple cases outside --known docs/divergences.toml --markdown >docs/outside.new

@@ -82,10 +82,12 @@ class RedisServer:
             self.process.wait(PATIENCE)
             self.process = None
 
-    def leader(self) -> str:
+    def leader(self, client: redis.Redis | None = None) -> str:
         """The name of the agent that leads; empty where nobody does."""
-        with self.client() as client:
-            return (client.get("mustaple:1:leader") or b"").decode().partition(":")[0]
+        if client is None:
+            with self.client() as own:
+                return self.leader(own)
+        return (client.get("mustaple:1:leader") or b"").decode().partition(":")[0]
 
     def __enter__(self) -> Self:
         self.start()
@@ -227,12 +229,44 @@ class Observer:
         self._thread.join(PATIENCE)
 
 
+class Leaders:
+    """Looks all the time at who leads. `changes` are from when the old one may have been alone to the new one."""
+
+    def __init__(self, store: RedisServer, lease: float) -> None:
+        self.changes: list[tuple[float, float]] = []
+        self._store, self._lease = store, lease
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        leader, since = "", time.time()
+        with self._store.client() as client:
+            while not self._done.wait(LOOK_EVERY):
+                with suppress(redis.ConnectionError, redis.TimeoutError):
+                    found, now = self._store.leader(client), time.time()
+                    if found and found != leader:
+                        self.changes.append((since - self._lease, now))
+                    leader, since = (found, now) if found else (leader, since)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(PATIENCE)
+
+
 @dataclass
 class Figures:
-    """What a run showed. Times are seconds since 1970; `handovers` are from the shot to the next leader."""
+    """What a run showed. Times are seconds since 1970; `handovers` are from the shot to the next leader.
+
+    `changes` are all changes of the leader, those that came of a busy machine among them.
+    """
 
     asked: dict[str, list[float]]
     handovers: list[tuple[float, float]]
+    changes: list[tuple[float, float]]
     gaps: list[str]
     interval: float
     looks: int = 0
@@ -270,7 +304,8 @@ class Figures:
 
     def _in_handover(self, name: str, at: float) -> bool:
         before = max(each for each in self.asked[name] if each < at)
-        return any(shot > before - 1 and shot < at <= led + 1 for shot, led in self.handovers)
+        changes = [*self.handovers, *self.changes]
+        return any(began < at and before - 1 < led and at <= led + 1 for began, led in changes)
 
 
 class Run:
@@ -285,6 +320,7 @@ class Run:
         self.redis = RedisServer(folder / "redis", lasting=lasting)
         if shared:
             stack.enter_context(self.redis)
+        self.leaders = stack.enter_context(Leaders(self.redis, lease))
         chains = {name: to_pem(chain.certificates) for name, chain in sites.items()}
         self.fleet = stack.enter_context(Fleet(folder, self.redis.url if shared else "copy", chains, lease=f"{lease}s"))
         places = {self.fleet.file(name, *where): link for name in NAMES for where, link in self.links.items()}
@@ -313,9 +349,16 @@ class Run:
         """What was seen until now."""
         asked = {f"{name} {number}": self.counts.times(link) for (name, number), link in self.links.items()}
         watched, seen = self.watching, sum(map(len, self.watching.seen.values()))
-        seconds = time.time() - self.began
         return Figures(
-            asked, self.handovers, watched.faults, self.interval, watched.looks, watched.widest, seen, seconds
+            asked,
+            self.handovers,
+            self.leaders.changes,
+            watched.faults,
+            self.interval,
+            watched.looks,
+            watched.widest,
+            seen,
+            time.time() - self.began,
         )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet_house import kill_leaders
+from fleet_house import NAMES, kill_leaders
 
 if TYPE_CHECKING:
     from fleet_house import Figures
@@ -36,23 +36,25 @@ def main() -> int:
 
 
 def _page(figures: Figures, seed: int) -> str:
-    certificates = len(figures.asked)
+    certificates, interval = len(figures.asked), f"{figures.interval:g}"
+    places = len(NAMES) * certificates
     counts = " + ".join(str(len(times)) for times in figures.asked.values())
     middle = sorted(after - before for before, after in figures.handovers)[len(figures.handovers) // 2]
     return f"""# A fleet whose leader is killed
 
 Made by `make soak-fleet` on {datetime.now(UTC):%Y-%m-%d}. Seed {seed}.
 
-Three `mustaple agent` processes share a real redis-server, with a lease of 2 s. Each deploys the staples of two chains,
-{certificates} certificates, to a folder of its own. The responder signs an answer for 14 s on each request and notes the
-request, so each certificate is to be asked for once in an interval of {figures.interval:g} s. Whoever leads is killed (SIGKILL) at
-a random moment, and started anew when another one leads. What is deployed is looked at every 20 ms: from the first
-staple on there must be a good one that has not died, in all {3 * certificates} places.
+Three `mustaple agent` processes share a real redis-server, with a lease of 2 s. Each deploys the staples of two chains
+({certificates} certificates) to a folder of its own. The responder signs an answer for 14 s on each request, and
+notes it: each certificate is to be asked for once in an interval of {interval} s. Whoever leads is killed (SIGKILL)
+at a random moment, and started anew when another one leads. What is deployed is looked at every 20 ms: from the first
+staple on there must be a good one that has not died, in all {places} places.
 
 | what | found | promised |
 |---|---|---|
 | leaders killed | {len(figures.handovers)} | |
 | seconds from the shot until another one led: median, longest | {middle:.2f}, {figures.slowest:.2f} | ≤ 2, the lease |
+| changes of the leader, the first one included | {len(figures.changes)} | |
 | requests in {figures.seconds:.0f} s, certificate by certificate | {counts} | |
 | requests before their time, with no hand-over since the one before | {len(figures.doubles)} | 0 |
 | requests before their time in a hand-over [1] | {figures.in_handovers} | |

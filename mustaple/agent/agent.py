@@ -129,9 +129,10 @@ class Agent:
     def stand(self, view: View, at: datetime) -> list[Order]:
         """Take this place in a fleet; what is to be fetched by that."""
         before, self.fleet = self.fleet, view
-        if before is None or (before.standing, before.leader) != (view.standing, view.leader):
+        self.changed |= before != view
+        known = view.standing is not Standing.FOLLOWING or view.leader
+        if known and (before is None or (before.standing, before.leader) != (view.standing, view.leader)):
             severity = Severity.ERROR if view.standing is Standing.PARTITIONED else Severity.INFO
-            self.changed = True
             self._tell(Event(Kind.FLEET, severity, told(view), at, details={"standing": view.standing.value}))
         return self._took(self.engine.stand(view.standing, at))
 

@@ -127,6 +127,7 @@ class Service:
     def _join(self) -> None:
         """Begin to take part in the fleet."""
         if self.member is not None:
+            self._begin(self.agent.stand(self.member.view(), self.clocks.wall()))  # what it learns is taken as such
             self._membership = asyncio.get_running_loop().create_task(self.member.run(self._news))
             self._membership.add_done_callback(self._over)
 

@@ -66,5 +66,4 @@ def told(view: View) -> str:
         case Standing.PARTITIONED:
             deploys = "it deploys what it has, and asks by itself for what is about to die"
             return f"cut off from the fleet: {view.said}; {deploys}"
-    whom = view.leader or "nobody yet"
-    return f"follows {whom} in the fleet at {view.store}"
+    return f"follows {view.leader or 'nobody yet'} in the fleet at {view.store}"
