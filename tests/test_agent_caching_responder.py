@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from mustaple.agent.agent import Agent, rules_of
 from mustaple.agent.answers import HeldAnswers
 from mustaple.agent.config import read_config
 from mustaple.agent.discovery import Discovery
-from mustaple.agent.forwarding import split
+from mustaple.agent.forwarding import AT_ONCE, Forwarder, split
 from mustaple.core.ocsp import judge
 from mustaple.core.verdict import Source, Status
 from mustaple.net.exchange import ocsp_request
@@ -32,6 +33,8 @@ from mustaple.net.responder import ResponderServer, read_request
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from mustaple.net.responder import Reply
 
 
 @pytest.fixture(scope="module")
@@ -278,9 +281,10 @@ def test_only_what_is_on_the_list_is_passed_on(tmp_path: Path) -> None:
 def test_a_responder_on_the_list_that_fails_is_told_as_try_later(tmp_path: Path) -> None:
     others = Others(tmp_path / "others")
     liar = ResponderServer(lambda _: b"\x30\x03nonsense", base_path="/liar")
-    place = Place(tmp_path, f'forward = ["{others.folder.url}", "{liar.url}"]')
+    endless = ResponderServer(lambda _: bytes(100_000))
+    place = Place(tmp_path, f'forward = ["{others.folder.url}", "{liar.url}", "{endless.url}"]')
     der = ocsp_request(others.link)
-    with running("agent", place.config) as agent, liar:
+    with running("agent", place.config) as agent, liar, endless:
         agent.says("OCSP answers at")
         with place.responding():
             has_staples(agent)
@@ -288,6 +292,24 @@ def test_a_responder_on_the_list_that_fails_is_told_as_try_later(tmp_path: Path)
         assert "cannot be reached" in json.loads(agent.says('"tryLater"'))["message"]
         assert place.post(der, liar.url).body == TRY_LATER
         assert "what is no OCSP response" in json.loads(agent.says('"tryLater"'))["message"]
+        assert place.post(der, endless.url).body == TRY_LATER
+        assert "with more than 65,536 bytes" in json.loads(agent.says('"tryLater"'))["message"]
+
+
+def test_a_responder_on_the_list_that_hangs_holds_up_so_many_requests_for_so_long(tmp_path: Path) -> None:
+    der = ocsp_request(Others(tmp_path / "others").link)
+
+    async def ask_too_often(url: str) -> list[Reply | None]:
+        forwarder = Forwarder([url], timeout=1.0)
+        async with forwarder.open():
+            waiting = [forwarder({"mustaple.url": url}, der, read_request(der)) for _ in range(AT_ONCE + 1)]
+            return await asyncio.gather(*waiting)
+
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        replies = asyncio.run(ask_too_often(f"http://127.0.0.1:{hangs.getsockname()[1]}/"))
+    said = [reply.why or "" for reply in replies if reply is not None and reply.body == TRY_LATER]
+    assert [("within 1 s" in why) for why in said] == [True] * AT_ONCE + [False]
+    assert said[-1] == "16 requests are passed on already"
 
 
 # --- where it listens, and what it does not ask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -138,7 +137,7 @@ def _passed_on(body: bytes, url: str) -> Reply:
         this_update = next(iter(response.responses)).this_update_utc
     except (ValueError, StopIteration) as error:
         return _try_later(f"{shown(url)} answered with what is no OCSP response: {shown(str(error))}")
-    return Reply(body, ("forwarded",), this_update=min(this_update, datetime.now(UTC)))
+    return Reply(body, ("forwarded",), this_update=this_update)
 
 
 def _same(url: str) -> str:
