@@ -153,7 +153,14 @@ def test_what_is_soft_and_looked_at_nothing_is_no_measurement() -> None:
             stand.handshake()
 
 
-def test_an_error_of_a_way_that_should_work_is_raised() -> None:
+@with_ml_dsa
+def test_an_error_that_nobody_knows_the_reason_of_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mustaple.lab.cost.measure.hindrance", lambda *_: None)
+    with pytest.raises(InputError, match="tlslite-ng does not serve"):
+        measure_cost(Grid((ML_DSA,), (0.02, 0.03), 0.02, ways=(named("staple-chain"),)))
+
+
+def test_a_refusal_is_raised() -> None:
     demands_what_it_does_not_get = replace(named("none"), policy=preset("strict"))
     grid = Grid((EC,), (0.02, 0.03), 0.02, ways=(demands_what_it_does_not_get,))
     with pytest.raises(RefusedError, match="stapled nothing"):
