@@ -70,6 +70,7 @@ def test_whichever_hash_names_the_issuer_the_staple_is_found(desk: Desk, algorit
     assert reply.keep_until == START + LIFE / 2, "when the agent itself wants a newer one"
 
 
+@pytest.mark.requirement("RFC9919-3.2.3-1")
 @pytest.mark.parametrize("changed", ["serial", "name", "key", "hash"])
 def test_another_certificate_is_none_of_ours(desk: Desk, changed: str) -> None:
     (asked,) = question(desk.link).cert_ids
