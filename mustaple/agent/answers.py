@@ -8,7 +8,7 @@ from mustaple.core.ocsp import judge
 from mustaple.core.refresh import next_refresh
 from mustaple.core.verdict import Source, Status
 from mustaple.net.responder.question import HASHES, issuer_name
-from mustaple.net.responder.reply import TRY_LATER, UNAUTHORIZED, Reply
+from mustaple.net.responder.reply import UNAUTHORIZED, Reply, try_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -66,7 +66,7 @@ class HeldAnswers:
         if len(question.cert_ids) > 1:
             return _unauthorized("a staple is about one certificate, and the request about several")
         if self._watched is None:
-            return _try_later("the agent has only just started")
+            return try_later("the agent has only just started")
         (cert_id,) = question.cert_ids
         entry = self._find(cert_id)
         if entry is None:
@@ -79,13 +79,13 @@ class HeldAnswers:
     def _answer(self, entry: Entry, at: datetime, *, nonce: bool) -> Reply:
         staple = entry.staple
         if staple is None:
-            return _try_later(f"there is no good staple now ({entry.condition})")
+            return try_later(f"there is no good staple now ({entry.condition})")
         found = judge(staple.response, entry.link, at, self._rules, source=Source.OCSP, origin=staple.url)
         if found.status is not Status.GOOD or found.this_update is None or found.dies_at is None:
-            return _try_later("; ".join(reason.detail for reason in found.reasons))
+            return try_later("; ".join(reason.detail for reason in found.reasons))
         death = min(found.dies_at, entry.expires_at)
         if at >= death:
-            return _try_later(f"the staple is dead since {death:%Y-%m-%d %H:%M:%S} UTC")
+            return try_later(f"the staple is dead since {death:%Y-%m-%d %H:%M:%S} UTC")
         keep_until = min(next_refresh(found.this_update, death, at), death)
         return Reply(
             staple.response,
@@ -103,10 +103,6 @@ class HeldAnswers:
     def sign_ahead(self, at: datetime) -> Iterator[Reply]:  # noqa: ARG002 - the agent signs nothing
         """Nothing: who signs is the CA."""
         return iter(())
-
-
-def _try_later(why: str) -> Reply:
-    return Reply(TRY_LATER, ("tryLater",), why=why)
 
 
 def _unauthorized(why: str) -> Reply:

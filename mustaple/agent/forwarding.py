@@ -15,7 +15,7 @@ from mustaple.net.exchange import shown
 from mustaple.net.fetch import TIMEOUT, afetch_answer
 from mustaple.net.responder.aborting import target
 from mustaple.net.responder.question import QuestionError, read_path
-from mustaple.net.responder.reply import TRY_LATER, Reply
+from mustaple.net.responder.reply import Reply, try_later
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -117,12 +117,12 @@ class Forwarder:
         if url is None or self._client is None:
             return None
         if self._under_way >= AT_ONCE:
-            return _try_later(f"{AT_ONCE} requests are passed on already")
+            return try_later(f"{AT_ONCE} requests are passed on already")
         self._under_way += 1
         try:
             fetched = await afetch_answer(url, request, client=self._client, timeout=self._timeout)
         except NetworkError as error:
-            return _try_later(str(error))
+            return try_later(str(error))
         finally:
             self._under_way -= 1
         return _passed_on(fetched.body, url)
@@ -136,7 +136,7 @@ def _passed_on(body: bytes, url: str) -> Reply:
             return Reply(body, ("forwarded",), why=f"{shown(url)} said {response.response_status.name}")
         this_update = next(iter(response.responses)).this_update_utc
     except (ValueError, StopIteration) as error:
-        return _try_later(f"{shown(url)} answered with what is no OCSP response: {shown(str(error))}")
+        return try_later(f"{shown(url)} answered with what is no OCSP response: {shown(str(error))}")
     return Reply(body, ("forwarded",), this_update=this_update)
 
 
@@ -146,7 +146,3 @@ def _same(url: str) -> str:
         return origin_of(url) + urlsplit(url).path.rstrip("/")
     except ValueError:
         return ""
-
-
-def _try_later(why: str) -> Reply:
-    return Reply(TRY_LATER, ("tryLater",), why=why)

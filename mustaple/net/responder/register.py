@@ -12,7 +12,7 @@ from certtools.forge import CertificateStatus, ResponderId, Revoked, Single, ans
 from mustaple.core.errors import InputError
 from mustaple.core.refresh import half_life
 from mustaple.net.responder.question import HASHES, CertId, Question, issuer_name
-from mustaple.net.responder.reply import CRL, INTERNAL_ERROR, TRY_LATER, UNAUTHORIZED, Reply
+from mustaple.net.responder.reply import CRL, INTERNAL_ERROR, UNAUTHORIZED, Reply, try_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class RegisterAnswers:
         try:
             return self._answer(question, at)
         except CaDirError as error:
-            return Reply(TRY_LATER, ("tryLater",), why=str(error))
+            return try_later(str(error))
 
     def _answer(self, question: Question, at: datetime) -> Reply:
         issuers = {each.issuer: self._issuers.get(each.issuer) for each in question.cert_ids}

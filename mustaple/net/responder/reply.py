@@ -40,6 +40,11 @@ class Reply:
     why: str | None = None
 
 
+def try_later(why: str) -> Reply:
+    """What is said where there is no answer now and may be one later (RFC 6960 §2.3)."""
+    return Reply(TRY_LATER, ("tryLater",), why=why)
+
+
 class Answers(Protocol):
     """Where a responder has its answers from."""
 
