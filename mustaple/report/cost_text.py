@@ -78,8 +78,8 @@ def cost_notes(cost: Cost) -> tuple[str, ...]:
     )
     libraries = (
         "Servers and clients are OpenSSL, but for chain staples: no OpenSSL that Python reaches sends them, so that "
-        "server is tlslite-ng, and in TLS 1.2 the client too. It is Python, which is the most of its own work; and "
-        "in TLS 1.3 it exchanges keys by X25519, 1.1 kB less in its flight than OpenSSL's X25519MLKEM768."
+        "server is tlslite-ng, and in TLS 1.2 the client too. It is Python, which is the most of its own work; and in "
+        "TLS 1.3 it exchanges keys by X25519, 1.1 kB less in its flight than the X25519MLKEM768 of OpenSSL since 3.5."
     )
     fitted = (
         f"A median is of {cost.repeats} handshakes, beside the first keys and length of {cost.repeats_aside}. The "

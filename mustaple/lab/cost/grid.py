@@ -29,6 +29,7 @@ class Grid:
 
     Times are in seconds. A point of the first is `repeats` handshakes, one of the others `repeats_aside`. `at_once` are
     under way together, since they wait for the relay most of the time; more would wait for each other's arithmetic.
+    `name` is what to call it where its measurements are kept.
     Raises InputError for a grid that makes no sense.
     """
 
@@ -39,6 +40,7 @@ class Grid:
     repeats_aside: int = 3
     at_once: int = 5
     ways: tuple[Way, ...] = METHODS
+    name: str = "own"
 
     def __post_init__(self) -> None:
         if not all(0 < each <= LONGEST_ROUND_TRIP for each in (*self.round_trips, self.compared_at)):
@@ -67,6 +69,7 @@ FULL: Final = Grid(
     ),
     round_trips=(0.01, 0.03, 0.1, 0.3),
     compared_at=0.1,
+    name="full",
 )
 QUICK: Final = Grid(
     combinations=(Combination("ec-p256", 2), Combination("ml-dsa-44", 3)),
@@ -74,4 +77,5 @@ QUICK: Final = Grid(
     compared_at=0.02,
     repeats=3,
     repeats_aside=2,
+    name="quick",
 )
