@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from figures import figures
 
 from certtools.keys import available_kinds
 from mustaple.core.errors import InputError, RefusedError
@@ -208,6 +211,23 @@ def test_the_text_has_every_way_and_says_what_is_computed(cost: Cost) -> None:
     assert "tlslite-ng" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "Not available here" in text
+
+
+def test_the_document_has_the_bytes_of_today(cost: Cost) -> None:
+    """Its times were measured on one machine on one day; its bytes and round trips are the same everywhere."""
+    (figure,) = (each for each in figures() if each.command == "mustaple compare --cost" and each.file is None)
+    for title, columns in (("Time in ms over", slice(-2, -1)), ("Bytes on the wire", slice(0, None))):
+        written, today = (_table(text, title, columns) for text in (figure.text, cost_text(cost)))
+        assert set(written) == set(today) == {way.method.title for way in METHODS}
+        for way, numbers in today.items():
+            assert written[way] == pytest.approx(numbers, abs=24), f"{title}: {way}"
+
+
+def _table(text: str, title: str, columns: slice) -> dict[str, list[float]]:
+    """These columns of the table under a title, by the row's name."""
+    lines = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line.startswith(title), text.splitlines()))
+    rows = [re.split(r" {2,}", line) for line in itertools.islice(lines, 2, None)]
+    return {name: [float(cell.replace(",", "")) for cell in cells[columns]] for name, *cells in rows}
 
 
 def test_markdown_has_the_same_tables(cost: Cost) -> None:
