@@ -103,6 +103,23 @@ def test_nothing_is_said_of_what_was_not_measured() -> None:
     assert headline([]) == ""
 
 
+def test_a_staple_from_before_the_revocation_lets_a_thief_in_until_it_expires() -> None:
+    """What no policy that believes staples can know, and why they should be short-lived."""
+    replayed = {Attacker.STAPLES_FRESH_BLOCKS, Attacker.STAPLES_OLD_BLOCKS}
+    found = by_key(run(chosen(lambda case: case.attacker in replayed and case.name == "revoked-leaf"), POLICIES))
+    for preset in POLICIES:
+        fresh = found[preset, "revoked-leaf", Attacker.STAPLES_FRESH_BLOCKS, Server.CHAIN]
+        assert fresh.kind is Kind.ATTACK_SUCCEEDED
+        old = found[preset, "revoked-leaf", Attacker.STAPLES_OLD_BLOCKS, Server.CHAIN]
+        assert (old.kind, old.reason) == (
+            (Kind.ATTACK_SUCCEEDED if preset == "soft-fail" else Kind.RIGHT),
+            "expired",
+        )
+    counted = {each.id: (each.count, each.of) for each in findings(list(found.values()))}
+    assert counted["fresh-staple/strict"] == (1, 2)
+    assert counted["wrong-staple/strict"] == (0, 2)
+
+
 # --- outages
 
 
@@ -178,6 +195,11 @@ def test_bytes_connections_and_what_they_reveal_are_counted(on_path: Found) -> N
     assert told.serial == asked.verdict["certificates"][0]["serial_number"]
     for server in (Server.LEAF, Server.CHAIN):
         assert (honest[server].to_ca.connections, honest[server].told) == (0, [])
+
+
+def test_the_alert_that_a_refused_server_gets_is_never_missed() -> None:
+    (bare,) = chosen(lambda case: case.key == ("all-good", Attacker.NONE, Server.NONE))
+    assert [cell.alert for _ in range(4) for cell in run([bare], ["must-staple", "strict"])] == [113] * 8
 
 
 def test_the_same_seed_gives_the_same_cells_and_another_seed_the_same_verdicts() -> None:

@@ -68,6 +68,8 @@ def test_a_line_that_was_cut_short_is_measured_again(tmp_path: Path) -> None:
     order = Order(cases=FEW[:1], presets=("soft-fail", "strict"))
     first, _ = measured(order, path)
     path.write_bytes(path.read_bytes()[:-40])
+    with Ledger.opened(path, 1):
+        assert path.read_bytes().endswith(b"}\n"), "half a line is taken away"
     second, steps = measured(order, path)
     assert steps == ["good-staple strict"]
     assert second.cells[0] == first.cells[0]
