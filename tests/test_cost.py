@@ -145,6 +145,20 @@ def test_a_kind_of_key_that_there_is_not_is_missing_and_a_way_that_fails_is_not(
     assert hindrance(named("staple-chain"), "ec-p256") is None
 
 
+def test_where_one_has_failed_the_others_do_not_go_on_to_their_end() -> None:
+    told: list[str] = []
+
+    def fail(what: str) -> None:
+        told.append(what)
+        raise ConnectionError(what)
+
+    # The second takes twice as long as the first, and is under way when that ends.
+    grid = Grid((EC,), (0.02, 0.1), 0.02, repeats=6, ways=(named("none"), named("crl-large")))
+    with pytest.raises(ConnectionError, match="no check"):
+        measure_cost(grid, step=fail)
+    assert told == ["no check"]
+
+
 # the stand
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from mustaple.lab.cost.stand import Stand
 from mustaple.report.cost import Cost, Missing, Series, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mustaple.lab.cost.grid import Combination, Grid
     from mustaple.lab.cost.methods import Way
@@ -41,8 +42,10 @@ def measure_cost(grid: Grid = FULL, *, step: Callable[[str], None] = _silent) ->
     began = time.monotonic()
     jobs = [(way, combination) for combination in grid.combinations for way in grid.ways]
 
+    enough = threading.Event()
+
     def measure(job: tuple[Way, Combination]) -> Series | Missing:
-        found = _series_or_why(grid, *job)
+        found = _series_or_why(grid, *job, enough)
         step(job[0].method.title)
         return found
 
@@ -50,7 +53,8 @@ def measure_cost(grid: Grid = FULL, *, step: Callable[[str], None] = _silent) ->
     try:
         found = list(pool.map(measure, jobs))
     finally:
-        pool.shutdown(cancel_futures=True)  # of what has not begun where one has failed, or somebody has had enough
+        enough.set()  # where one has failed, or somebody interrupts, the others end after the handshake they are at
+        pool.shutdown(cancel_futures=True)
     missing = dict.fromkeys(each for each in found if isinstance(each, Missing))
     return Cost(
         tuple(each for each in found if isinstance(each, Series)),
@@ -64,10 +68,10 @@ def measure_cost(grid: Grid = FULL, *, step: Callable[[str], None] = _silent) ->
     )
 
 
-def _series_or_why(grid: Grid, way: Way, combination: Combination) -> Series | Missing:
+def _series_or_why(grid: Grid, way: Way, combination: Combination, enough: threading.Event) -> Series | Missing:
     why = hindrance(way, combination.key)
     try:
-        return _series(grid, way, combination)
+        return _series(grid, way, combination, enough)
     except KeyKindError as error:
         return Missing(way.method, combination.key, str(error))
     except (InputError, NetworkError) as error:
@@ -77,14 +81,20 @@ def _series_or_why(grid: Grid, way: Way, combination: Combination) -> Series | M
         return Missing(way.method, combination.key, f"{why} ({said.rstrip('.')})")
 
 
-def _series(grid: Grid, way: Way, combination: Combination) -> Series:
+def _series(grid: Grid, way: Way, combination: Combination, enough: threading.Event) -> Series:
+    def measured(times: int) -> Iterator[float]:
+        for _ in range(times):
+            if enough.is_set():
+                raise CancelledError
+            yield stand.handshake()
+
     with Stand(way, combination) as stand:
         stand.handshake()  # the first one loads and reads what later ones have at hand
         traffic = stand.traffic()
         timings = []
         for delay in reversed(grid.delays(combination)):  # the ends' own work last, when all is loaded that works
             stand.round_trip = delay
-            timings.append(Timing(delay, tuple(stand.handshake() for _ in range(grid.times(combination)))))
+            timings.append(Timing(delay, tuple(measured(grid.times(combination)))))
         timings.reverse()
         return Series(way.method, combination.key, combination.certificates, stand.library, traffic, tuple(timings))
 
