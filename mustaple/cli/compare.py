@@ -57,6 +57,10 @@ def compare(
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="With --cost: draw the picture there.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also the costs and the simulation, with all of it on one page."),
+    ] = None,
     form: Annotated[Form, typer.Option("--format", help="How to write the result.")] = Form.TEXT,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: Annotated[
@@ -68,9 +72,12 @@ def compare(
     It issues its own certificates and starts its own responder and servers on loopback. ATTACK is a
     certificate accepted while revoked: it succeeded. OUTAGE is one refused while good: a false outage.
     With --full it also says what each visit cost, and what it told the CA. With --cost it measures how long a
-    connection takes with no check, a CRL, OCSP and staples, while a relay puts in round trips.
+    connection takes with no check, a CRL, OCSP and staples, while a relay puts in round trips. With --full --html
+    it does both and simulates the long view, in some two minutes, and makes a page of it.
 
     Example: mustaple compare --preset soft-fail --preset must-staple
+
+    Example: mustaple compare --full --html report.html --resume cells.jsonl
     """
     from contextlib import ExitStack
 
@@ -86,7 +93,7 @@ def compare(
     if cost:
         from mustaple.cli.compare_cost import compare_cost
 
-        chosen = (preset, case, full, corpus, family, client, clients, resume)
+        chosen = (preset, case, full, corpus, family, client, clients, resume, html)
         if any(chosen):
             raise InputError("--cost has cases and clients of its own: it takes --quick, --svg, --format and --output")
         compare_cost(form, output, svg, quick=quick)
@@ -102,16 +109,22 @@ def compare(
             families=tuple(family or ()),
             clients=tuple(client or ()),
             every_client=clients,
+            html=str(html) if html is not None else None,
             seed=seed,
         )
     )
     with ExitStack() as stack:
         write = stack.enter_context(report_output(output))
         ledger = stack.enter_context(Ledger.opened(resume, seed))
-        left = len(frozenset(order.keys) - ledger.cells.keys())
         try:
-            with Bar.shown(left, "comparing") as bar:
-                found = run(order, ledger, bar.step)
+            if html is not None:
+                from mustaple.cli.compare_study import compare_study
+
+                found = compare_study(order, ledger, html, full=full)
+            else:
+                left = len(frozenset(order.keys) - ledger.cells.keys())
+                with Bar.shown(left, "comparing") as bar:
+                    found = run(order, ledger, bar.step)
         except KeyboardInterrupt:
             if resume is not None:
                 complain(f"interrupted: {resume} holds what was measured; the same command goes on from there")

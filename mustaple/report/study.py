@@ -13,7 +13,6 @@ from mustaple.report.simulate_text import figure, row_about, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
 
     from mustaple.report.comparison import Cell, Comparison, Finding
     from mustaple.report.cost import Cost, Series
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What `mustaple compare --full --html` puts on one page; `command` makes it again. `at` is aware UTC."""
+    """What `mustaple compare --full --html` puts on one page."""
 
     comparison: Comparison
     cost: Cost
     simulation: Simulation
-    command: str
-    at: datetime
 
 
 # What is asked of every client, and which finding answers it.
@@ -122,9 +119,12 @@ def _blocked(study: Study, preset: str) -> str:
     parts = []
     for revoked, words in ((Revoked.LEAF, "a revoked leaf"), (Revoked.INTERMEDIATE, "a revoked intermediate")):
         cells = [cell for cell in own if cell.revoked is revoked and cell.attacker.blocks]
+        cells = [cell for cell in cells if cell.attacker.staples != "fresh"]  # which passes wherever staples do
         if cells:
             parts.append(f"{_count(cells, lambda cell: cell.kind is Kind.ATTACK_SUCCEEDED)} with {words}")
-    return f"Of thieves who block OCSP succeed {' and '.join(parts)}." if parts else "Not measured in this run."
+    if not parts:
+        return "Not measured in this run."
+    return f"Of thieves who block OCSP and have no fresh staple succeed {' and '.join(parts)}."
 
 
 def _outages(study: Study, preset: str) -> str:

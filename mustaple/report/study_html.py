@@ -67,7 +67,7 @@ def study_html(study: Study) -> str:
 def _page(study: Study) -> Iterator[str]:
     yield from page_top("Soft fail against hard fail", STYLE, _OWN_STYLE)
     yield "<header>\n<h1>Soft fail against hard fail</h1>\n"
-    about = f"measured and simulated by mustaple {study.comparison.version} on {study.at:%Y-%m-%d %H:%M} UTC"
+    about = f"measured and simulated by mustaple {study.comparison.version} on {study.comparison.at:%Y-%m-%d %H:%M} UTC"
     yield f"<p>{as_text(about)}</p>\n</header>\n<main>\n"
     yield from _question(study)
     yield from _findings(study.comparison)
@@ -171,7 +171,7 @@ def _limits(study: Study) -> Iterator[str]:
 
 def _again(study: Study) -> Iterator[str]:
     yield "<h2>To have it again</h2>\n"
-    yield f"<pre><code>{as_text(study.command)}</code></pre>\n"
+    yield f"<pre><code>{as_text(study.comparison.command)}</code></pre>\n"
     yield _paragraph(
         f"The seed {study.comparison.seed} decides keys, serial numbers and the simulated worlds: the same verdicts "
         "and the same simulation come out. Times are measured, and do not."

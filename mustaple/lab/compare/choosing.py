@@ -40,6 +40,7 @@ class Choice:
     families: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
     every_client: bool = False
+    html: str | None = None
     seed: int = SEED
 
 
@@ -94,6 +95,7 @@ def _command(choice: Choice) -> str:
     words += _repeated("--family", choice.families) + _repeated("--case", choice.cases)
     words += _repeated("--preset", choice.presets) + _repeated("--client", choice.clients)
     words += ["--clients"] * choice.every_client + ["--seed", str(choice.seed)]
+    words += ["--html", choice.html] if choice.html is not None else []
     return shlex.join(words)
 
 

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 import mustaple
 from mustaple.core.errors import InputError
 from mustaple.report.comparison import Cell
+from mustaple.report.cost import Cost
 from mustaple.report.plain import json_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from mustaple.report.comparison import Key
 
+_COST: Final = b'{"grid":'
 _LONGEST: Final = 1 << 20  # bytes of a line; a cell takes some thousand
 
 
@@ -35,12 +37,25 @@ class _Header(BaseModel):
     at: AwareDatetime
 
 
+class _Costs(BaseModel):
+    """A line that holds no cell, but what checking costs, over the grid of this name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grid: str
+    cost: Cost
+
+
 class Ledger:
-    """The cells of one run by their keys, in a file or, without one, in memory. `at` is when the run was begun."""
+    """The cells of one run by their keys, in a file or, without one, in memory. `at` is when the run was begun.
+
+    Beside them it holds what checking costs, where that was measured.
+    """
 
     def __init__(self, at: datetime, file: BinaryIO | None = None) -> None:
         self.at = at
         self.cells: dict[Key, Cell] = {}
+        self._costs: dict[str, Cost] = {}
         self._file = file
 
     @classmethod
@@ -68,6 +83,15 @@ class Ledger:
         self.cells[cell.key] = cell
         self._write(cell)
 
+    def cost_of(self, grid: str) -> Cost | None:
+        """What was measured over the grid of this name, if it was."""
+        return self._costs.get(grid)
+
+    def add_cost(self, grid: str, cost: Cost) -> None:
+        """Keep what was measured over the grid of this name, on disk before this returns."""
+        self._costs[grid] = cost
+        self._write(_Costs(grid=grid, cost=cost))
+
     def _write(self, shape: BaseModel) -> None:
         if self._file is not None:
             self._file.write(json_text(shape.model_dump(mode="json", by_alias=True), one_line=True).encode() + b"\n")
@@ -81,6 +105,9 @@ class Ledger:
             try:
                 if first:
                     self._check(path, _Header.model_validate_json(line), seed)
+                elif line.startswith(_COST):
+                    costs = _Costs.model_validate_json(line)
+                    self._costs[costs.grid] = costs.cost
                 else:
                     cell = Cell.model_validate_json(line)
                     self.cells[cell.key] = cell
