@@ -144,13 +144,15 @@ def test_a_page_that_asks_is_caught(page: str, tmp_path: Path) -> None:
         assert shown.requests != [file.as_uri()] or shown.complaints != []
 
 
-def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_page(
+    found: Study, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "report.html"
-    arguments = ["compare", "--case", "good-staple", "--preset", "strict", "--html", str(file)]
-    assert mustaple(arguments) == 0
+    arguments = ["compare", "--case", "good-staple", "--preset", "strict", "--seed", "7", "--html", str(file)]
+    assert mustaple([*arguments, "--resume", str(kept)]) == 0
     assert "good-staple" in capsys.readouterr().out
     said = file.read_text(encoding="utf-8")
-    assert f"<pre><code>mustaple {' '.join(arguments[:5])} --seed 1 --html {file}</code></pre>" in said
+    assert f"<pre><code>mustaple {' '.join(arguments)}</code></pre>" in said
     assert mustaple(["compare", "--html", str(tmp_path / "no" / "report.html")]) == 2
     assert mustaple(["compare", "--cost", "--html", str(file)]) == 2
     assert file.read_text(encoding="utf-8") == said

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mustaple.lab.compare.ledger import Ledger
     from mustaple.lab.compare.study import Order
 
-CONNECTIONS: Final = {True: 10_000_000, False: 100_000}  # simulated, in the whole study and in a quick one
+# What is simulated in the whole study and in a quick one: connections, and worlds that share them.
+CONNECTIONS: Final = {True: 10_000_000, False: 100_000}
+WORLDS: Final = {True: REPLICATIONS, False: 8}
 
 
 def steps(order: Order, ledger: Ledger, *, full: bool) -> int:
@@ -28,7 +30,7 @@ def steps(order: Order, ledger: Ledger, *, full: bool) -> int:
     return (
         len(frozenset(order.keys) - ledger.cells.keys())
         + cost
-        + simulation_steps(shipped(), REPLICATIONS, curve=True, sensitivity=False)
+        + simulation_steps(shipped(), WORLDS[full], curve=True, sensitivity=False)
     )
 
 
@@ -44,5 +46,7 @@ def study(order: Order, ledger: Ledger, step: Callable[[str], None], *, full: bo
     if cost is None:
         cost = measure_cost(grid, step=step)
         ledger.add_cost(grid.name, cost)
-    simulation = simulate(shipped(), connections=CONNECTIONS[full], seed=order.seed, curve=True, step=step)
+    simulation = simulate(
+        shipped(), connections=CONNECTIONS[full], replications=WORLDS[full], seed=order.seed, curve=True, step=step
+    )
     return Study(comparison, cost, simulation)
