@@ -261,3 +261,19 @@ class Nowhere(World):
 def test_a_connection_that_fails_by_itself_says_nothing_of_a_policy() -> None:
     with Nowhere(1) as stage, pytest.raises(NetworkError, match="strict in the case good-staple"):
         next(measure(stage, FEW, [Preset("strict")]))
+
+
+# --- many columns
+
+
+def test_columns_that_do_not_fit_come_again_below(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert mustaple(["compare", "--full", "--case", "all-good-tls12"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 70 and "…" not in line for line in lines[:12]), "the sums alone are wider"
+    assert [line.split() for line in lines if line.startswith("path removes staple")] == [
+        ["path", "removes", "staple", "..", "xx", "xx"],
+        ["path", "removes", "staple", "xx", "xx"],
+    ]

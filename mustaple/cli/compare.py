@@ -143,7 +143,8 @@ def _written(found: Comparison, form: Form) -> str:
         console = Console()
         with console.capture() as capture:
             console.print(compare_text(found, console.width))
-        return capture.get()
+        # A table is padded to its width, which nobody needs in a file.
+        return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
     if form is Form.JSON:
         return compare_json(found)
     return compare_csv(found) if form is Form.CSV else compare_markdown(found)

@@ -18,7 +18,7 @@ from mustaple.report.compare_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
     from rich.table import Table
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # From this width on a cell says in one line what a narrower table breaks into two, and cases have their titles.
 _WIDE = 150
+_CASE = 26  # letters of the longest case's name and what follows it
 _STYLES = {"right": "green", "attack-succeeded": "bold red", "false-outage": "yellow"}
 _WRONG = {"attack-succeeded": "ATTACK", "false-outage": "OUTAGE"}
 _WRONG_WIDE = {"attack-succeeded": "ATTACK SUCCEEDED", "false-outage": "FALSE OUTAGE"}
@@ -42,14 +43,15 @@ def compare_text(comparison: Comparison, width: int) -> RenderableType:
     corpus = [cell for cell in comparison.cells if is_corpus(cell)]
     cells = [cell for cell in comparison.cells if not is_corpus(cell)]
     parts: list[RenderableType] = []
-    if len({cell.case for cell in cells}) < len({cell.key[1:] for cell in cells}):
-        parts += [_sections(clients_of(cells), grid_sections(cells)), Text(LEGEND, style="dim"), Text()]
+    is_grid = len({cell.case for cell in cells}) < len({cell.key[1:] for cell in cells})
+    if is_grid:
+        parts += [*_tables(cells, grid_sections, width), Text(LEGEND, style="dim"), Text()]
     elif cells:
-        parts.append(compare_table(cells, width))
+        parts += [compare_table(own, width) for own in _in_columns(cells, width - _CASE, len("accepted"))]
     if corpus:
         legend = "A: attacks that succeeded. O: false outages. Of so many cases."
-        parts += [_sections(clients_of(corpus), corpus_sections(corpus)), Text(legend, style="dim"), Text()]
-    if len(parts) > 1:
+        parts += [*_tables(corpus, corpus_sections, width), Text(legend, style="dim"), Text()]
+    if is_grid or corpus:
         parts += [_sums(comparison.cells), Text(SUMS_LEGEND, style="dim")]
         said = [headline(comparison.findings), *by_client(comparison.findings)]
         parts += [Text(f"\n{each}") for each in said if each]
@@ -110,6 +112,26 @@ def _summary(cells: Sequence[Cell], presets: Sequence[str]) -> Table:
     return table
 
 
+def _tables(cells: Sequence[Cell], make: Callable[[Sequence[Cell]], list[Section]], width: int) -> Iterator[Table]:
+    """The same rows again for every few clients that fit into the width."""
+    sections = make(cells)
+    label = max(len(name) for section in sections for name, _ in section.rows)
+    value = max(len(each) for section in sections for _, values in section.rows for each in values)
+    for own in _in_columns(cells, width - label - 1, value):
+        yield _sections(clients_of(own), make(own))
+
+
+def _in_columns(cells: Sequence[Cell], width: int, least: int) -> Iterator[list[Cell]]:
+    """The cells of so many clients at a time as columns, each `least` letters wide or more, fit into the width."""
+    chosen: list[str] = []
+    for name in clients_of(cells):
+        if chosen and sum(max(len(each), least) + 1 for each in (*chosen, name)) > width:
+            yield [cell for cell in cells if cell.preset in chosen]
+            chosen = []
+        chosen.append(name)
+    yield [cell for cell in cells if cell.preset in chosen]
+
+
 def _sections(clients: Sequence[str], sections: Iterable[Section]) -> Table:
     from rich.table import Table
     from rich.text import Text
@@ -117,7 +139,7 @@ def _sections(clients: Sequence[str], sections: Iterable[Section]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for client in clients:
-        table.add_column(Text(client))
+        table.add_column(Text(client), no_wrap=True)
     for section in sections:
         table.add_row(Text(section.heading.upper(), style="bold"))
         for name, values in section.rows:
