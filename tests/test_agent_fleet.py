@@ -48,7 +48,6 @@ def test_a_leader_that_is_paused_follows_when_it_wakes_up(tmp_path: Path) -> Non
         os.kill(run.fleet.agents[old].process.pid, signal.SIGCONT)
         run.fleet.agents[old].says(f"follows {new} in the fleet")
         until(lambda: run.everywhere(2))
-        assert run.redis.leader() == new
         assert not run.watching.faults
 
 

@@ -213,6 +213,20 @@ def test_who_was_asleep_while_fetching_does_not_undo_what_came_meanwhile(folder:
     assert record_of(member.engine.entries[link.fingerprint]) == new
 
 
+def test_nor_does_it_bring_back_what_was_revoked_meanwhile(folder: Path) -> None:
+    link = leaf("a")
+    member = Member(folder, Standing.LEADING)
+    member.hold = True
+    member.watch(link)
+    member.gets(link, None)
+    (order,) = member.held_up
+    member.says["one.test"] = lambda link, _: honest(link, START)
+    member.at = START + DAY
+    assert member.worth(link, told(link, START + DAY, revoked(link, START + DAY))) is Worth.NEWER
+    member.answer(order)
+    assert member.serves(link) is None
+
+
 def test_it_is_known_when_another_one_asked_last(folder: Path) -> None:
     link = leaf("a")
     member = Member(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +168,9 @@ REPLIES = {
 }
 
 
-@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
-def test_a_server_that_says_anything_is_gone_within_bounds(reply: bytes) -> None:
+@contextmanager
+def saying(reply: bytes) -> Iterator[str]:
+    """A server that says this to whoever comes first; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -185,12 +187,23 @@ def test_a_server_that_says_anything_is_gone_within_bounds(reply: bytes) -> None
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(StoreGoneError) as caught:
-            ask(f"redis://127.0.0.1:{listener.getsockname()[1]}/", lambda store: store.look("a", 1, take=True))
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
         thread.join(30)
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_a_server_that_says_anything_is_gone_within_bounds(reply: bytes) -> None:
+    with saying(reply) as address, pytest.raises(StoreGoneError) as caught:
+        ask(f"redis://{address}/", lambda store: store.look("a", 1, take=True))
     assert "no answer within" not in str(caught.value)
     if reply.startswith((b"$1", b"*1000")):
         assert f"{MAX_REPLY:,}" in str(caught.value)
+
+
+def test_a_server_that_says_the_password_aloud_is_not_repeated() -> None:
+    with saying(b"-ERR s3cret/word is a bad password\r\n") as address, pytest.raises(StoreGoneError) as caught:
+        ask(f"redis://:s3cret%2Fword@{address}/", lambda store: store.look("a", 1, take=True))
+    assert "*** is a bad password" in str(caught.value)
 
 
 def test_one_that_says_nothing_is_gone_in_time() -> None:

@@ -211,6 +211,8 @@ class Service:
         self.agent.handed(errand, event, self.clocks.wall())
 
     async def _end(self) -> None:
+        if self.member is not None:
+            self.member.stop()
         working = [*self._tasks, *([self._membership] if self._membership is not None else [])]
         for task in working:
             task.cancel()

@@ -55,6 +55,7 @@ class Member:
         self._hurry, self._looked = asyncio.Event(), asyncio.Event()
         self._met = self._asked = self._holds_until = self._takes_from = -float("inf")
         self._in_touch = self._informed = False
+        self._going = True
         self._leader = self._said = ""
         self._changes = 0
         self._known: dict[bytes, bytes] = {}
@@ -79,16 +80,21 @@ class Member:
         await self._looked.wait()
 
     async def run(self, news: Callable[[list[Order]], None]) -> None:
-        """Go on until cancelled. `news` gets orders to begin, an empty list where there is but something to see."""
+        """Go on until `stop`. `news` gets orders to begin, an empty list where there is but something to see."""
         self._news = news
-        while True:
+        while self._going:
             self._hurry.clear()
             await self._beat()
             self._looked.set()
             with suppress(TimeoutError):
-                # Where the store is gone no hurry helps.
-                eager = self._hurry.wait() if self._in_touch else asyncio.Event().wait()
-                await asyncio.wait_for(eager, self._lease / BEATS)
+                async with asyncio.timeout(self._lease / BEATS):
+                    # Where the store is gone no hurry helps.
+                    await (self._hurry if self._in_touch or not self._going else asyncio.Event()).wait()
+
+    def stop(self) -> None:
+        """End `run` soon, also where a cancellation is lost: the client's `wait_for` may swallow one (before 3.12)."""
+        self._going = False
+        self._hurry.set()
 
     async def leave(self) -> None:
         """Tell what there is to tell, let another one lead, and close. What the store does not take is kept here."""
