@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mustaple.cli.forms import Form
+
 if TYPE_CHECKING:
     from mustaple.report.simulation import Simulation
 
 app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-
-
-class Form(enum.StrEnum):
-    """How the result is written."""
-
-    TEXT = "text"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "md"
 
 
 @app.command()
