@@ -27,9 +27,11 @@ def compare(
     full: Annotated[
         bool, typer.Option("--full", help="The whole grid: every world, every attacker, every server.")
     ] = False,
-    corpus: Annotated[bool, typer.Option("--corpus", help="Also every case of `mustaple cases`, live.")] = False,
+    corpus: Annotated[
+        bool, typer.Option("--corpus", help="Every case of `mustaple cases`, live; with --full, too.")
+    ] = False,
     family: Annotated[
-        list[str] | None, typer.Option("--family", help="Cases of this family of the corpus; may be repeated.")
+        list[str] | None, typer.Option("--family", help="The same of this family alone; may be repeated.")
     ] = None,
     client: Annotated[
         list[str] | None,
