@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mustaple.agent.entry import Entry, Responder, addresses, is_obliged, origin_of
-from mustaple.agent.events import Event, Kind, Severity, about
+from mustaple.agent.events import Event, Kind, Severity, about, of_addresses, of_level, of_wrong
 from mustaple.agent.fleet.record import is_newer, weigh
 from mustaple.agent.fleet.standing import Standing, ask_from
 from mustaple.core.errors import InputError
 from mustaple.core.ocsp import judge
 from mustaple.core.refresh import FOREVER, NONE, Action, Level, Pace, Trouble, level_at, next_step
-from mustaple.core.verdict import Code, Source, Status
+from mustaple.core.verdict import Source, Status
 from mustaple.net.multistaple import Outcome
 from mustaple.net.store import Staple, Wrong
 
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
 PER_RESPONDER: Final = 4  # requests at once to one responder; one where it is in trouble
 _LONG_AGO: Final = 32  # failures, after which the back-off is at its longest
-_SEVERITY: Final = {
-    Level.FINE: Severity.INFO,
-    Level.WARNING: Severity.WARNING,
-    Level.CRITICAL: Severity.ERROR,
-    Level.DEAD: Severity.CRITICAL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +221,11 @@ class Engine:
         entry = Entry(link, urls, refused, responder, self._draw(), expires_at, is_obliged(link), at)
         self.entries[link.fingerprint] = entry
         self.unseen.add(link.fingerprint)
-        told = [
-            about(link, Kind.REFUSED_URL, Severity.ERROR, f"its OCSP address {url} is not asked: {why}", at)
-            for url, why in refused
-        ]
         if responder is None:
-            severity = Severity.ERROR if entry.obliged else Severity.WARNING
             entry.said = "the certificate names no OCSP address that may be asked"
             entry.problem = Outcome.UNREACHABLE.value if entry.obliged or refused else ""
-            told.append(about(link, Kind.FAILED, severity, entry.said, at))
             entry.settled = True
-        told += self._load(entry, at)
+        told = [*of_addresses(entry, at), *self._load(entry, at)]
         self._plan(entry, at)
         return told
 
@@ -256,15 +244,10 @@ class Engine:
             return []
         if not isinstance(found, Wrong):
             return []
-        codes = {reason.code for reason in found.judgement.reasons} if found.judgement is not None else set()
-        if codes == {Code.NOT_YET_VALID}:
-            entry.early = True  # the clock is wrong, rather than the staple: what is deployed may stay
-            said = "the staple in the store is from the future by this clock; it is left as it is"
-            return [about(entry.link, Kind.CLOCK, Severity.ERROR, said, at)]
-        entry.settled = True
-        expired = codes == {Code.EXPIRED}
-        severity = Severity.WARNING if expired else Severity.ERROR
-        return [about(entry.link, Kind.STORE, severity, f"the staple in the store cannot serve: {found.said}", at)]
+        told = of_wrong(found, at)
+        entry.early = told.kind is Kind.CLOCK  # the clock is wrong, rather than the staple: what is deployed may stay
+        entry.settled |= not entry.early
+        return [told]
 
     def _forget(self, fingerprint: bytes) -> None:
         entry = self.entries.pop(fingerprint)
@@ -405,10 +388,7 @@ class Engine:
 
     def _tell_level(self, entry: Entry, at: datetime, turn: Turn) -> None:
         entry.level = level_at(entry.known, at, self._pace)
-        death = entry.death
-        left = f"dies at {death:%Y-%m-%d %H:%M:%S} UTC" if death is not None else "is dead"
-        said = f"its staple {left}" + (f": {entry.said}" if entry.said else "")
-        turn.events.append(about(entry.link, Kind.LEVEL, _SEVERITY[entry.level], said, at, level=entry.level.value))
+        turn.events.append(of_level(entry, at))
 
     def _save(self, entry: Entry, at: datetime, events: list[Event]) -> None:
         try:
