@@ -90,7 +90,7 @@ async def _run(
 def _member(agent: Agent, config: AgentConfig, clocks: Clocks) -> Member:
     """The agent's part in the fleet that shares this store."""
     try:
-        from mustaple.agent.fleet.member import TIMEOUT, Member
+        from mustaple.agent.fleet.member import LONGEST_TIMEOUT, TIMEOUT, Member
         from mustaple.agent.fleet.redis_store import RedisStore
     except ModuleNotFoundError as error:
         raise InputError("store: to share one takes the client of Redis; pip install 'mustaple[agent]'") from error
@@ -99,7 +99,7 @@ def _member(agent: Agent, config: AgentConfig, clocks: Clocks) -> Member:
         ssl.create_default_context(cafile=str(fleet.ca) if fleet.ca is not None else None)
     except OSError as error:
         raise InputError(f"fleet.ca: {fleet.ca} holds no certificates to trust: {error.strerror or error}") from error
-    store = RedisStore(config.store, prefix=fleet.prefix, timeout=lease * TIMEOUT, trust=fleet.ca)
+    store = RedisStore(config.store, prefix=fleet.prefix, timeout=min(lease * TIMEOUT, LONGEST_TIMEOUT), trust=fleet.ca)
     name = fleet.name if fleet.name is not None else socket.gethostname()
     return Member(agent, store, lease=lease, name=name, wall=clocks.wall, steady=clocks.steady)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 LOCK: Final = 2 / 3  # of a lease: how long the lock in the store outlives its holder
 BEATS: Final = 6  # looks at the store in a lease
-TIMEOUT: Final = 1 / 3  # of a lease, for one round trip
+TIMEOUT: Final = 1 / 3  # of a lease, for one round trip,
+LONGEST_TIMEOUT: Final = 10.0  # seconds at most
 _KEPT: Final = timedelta(days=1)  # after a staple's death: a clock may be wrong
 _REVOKED_KEPT: Final = timedelta(days=30)
 
