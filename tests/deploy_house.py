@@ -88,14 +88,17 @@ def running(command: Sequence[str], folder: Path, port: int) -> Iterator[subproc
         process.wait()
 
 
-def wait_for_socket(path: Path) -> None:
-    """Until somebody listens there."""
+def wait_for_answer(path: Path, question: bytes) -> None:
+    """Until somebody at this socket answers."""
     until = time.monotonic() + _STARTING
     while True:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(path))
-            return
-        assert time.monotonic() < until, f"nobody listens at {path.name}"
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(1)
+            asking.connect(str(path))
+            asking.sendall(question)
+            if asking.recv(1):
+                return
+        assert time.monotonic() < until, f"nobody answers at {path.name}"
         time.sleep(0.02)
 
 

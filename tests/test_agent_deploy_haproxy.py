@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from deploy_house import Certificate, free_port, give, running, target, wait_for_file, wait_for_socket
+from deploy_house import Certificate, free_port, give, running, target, wait_for_answer
 
 from mustaple.agent.deploy.contract import DeployError
 from mustaple.agent.deploy.haproxy import HaproxyDeployment
@@ -34,6 +34,7 @@ defaults
   timeout server 20s
 frontend site
   bind 127.0.0.1:{port} ssl crt {folder}/site.pem
+  bind 127.0.0.1:{other_port} ssl crt {folder}/other.pem
   http-request return status 200
 """
 
@@ -45,15 +46,27 @@ class House:
         self.folder, self.port = folder, free_port()
         self.old, self.new = Certificate(folder, "old"), Certificate(folder, "new")
         self.crt, self.ocsp, self.socket = folder / "site.pem", folder / "site.pem.ocsp", folder / "socket"
-        (folder / "haproxy.cfg").write_text(CONFIGURATION.format(folder=folder, port=self.port))
+        words = {"folder": folder, "port": self.port, "other_port": free_port()}
+        (folder / "haproxy.cfg").write_text(CONFIGURATION.format(**words))
         self.crt.write_bytes(self.old.pem)
+        (folder / "other.pem").write_bytes(self.new.pem)
         self._stack = ExitStack()
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = ["haproxy", "-W", "-db", "-p", str(self.folder / "pid"), "-f", str(self.folder / "haproxy.cfg")]
+        command = [
+            "haproxy",
+            "-W",
+            "-db",
+            "-S",
+            str(self.folder / "master"),
+            "-p",
+            str(self.folder / "pid"),
+            "-f",
+            str(self.folder / "haproxy.cfg"),
+        ]
         process = self._stack.enter_context(running(command, self.folder, self.port))
-        wait_for_file(self.folder / "pid")
-        wait_for_socket(self.socket)
+        wait_for_answer(self.socket, b"show version\n")
+        wait_for_answer(self.folder / "master", b"show proc\n")  # before that the master hears no signal
         return process
 
     def stop(self) -> None:
@@ -162,10 +175,26 @@ def test_a_dead_socket_is_reported_unless_it_may_be(house: House) -> None:
 
 def test_a_pem_file_that_it_does_not_know_is_reported(house: House) -> None:
     house.start()
-    (house.folder / "other.pem").write_bytes(house.old.pem)
-    event = give(target(house.settings(crt=house.folder / "other.pem")), house.old.without_key, house.old.staples())
+    unknown = house.folder / "unknown.pem"
+    unknown.write_bytes(house.old.pem)
+    event = give(target(house.settings(crt=unknown)), house.old.without_key, house.old.staples())
     assert event.kind is Kind.NOT_DEPLOYED
-    assert f"HAProxy at {house.socket} does not take {house.folder / 'other.pem'}: " in event.message
+    assert f"HAProxy at {house.socket} does not take {unknown}: " in event.message
+
+
+def test_a_certificate_that_is_in_use_under_another_name_is_new_under_this_one(house: House) -> None:
+    house.start()
+    other = target(house.settings(crt=house.folder / "other.pem", verify=None))
+    assert give(other, house.new.site, house.new.staples()).kind is Kind.DEPLOYED
+    assert give(target(house.settings()), house.new.site, house.new.staples()).kind is Kind.DEPLOYED
+
+
+def test_a_pem_file_with_empty_lines_and_a_transaction_left_by_an_agent_that_died(house: House) -> None:
+    house.start()
+    house.crt.write_bytes(house.new.pem.replace(b"-----BEGIN", b"\n\n-----BEGIN"))
+    dead = HaproxySocket(house.socket, str(house.crt), 5)
+    dead._must(f"set ssl cert {house.crt}.ocsp <<\n\n", "Transaction")
+    assert give(target(house.settings()), house.new.without_key, house.new.staples()).kind is Kind.DEPLOYED
 
 
 def test_without_its_key_a_new_certificate_is_somebody_elses_to_write(house: House) -> None:

@@ -20,6 +20,7 @@ from mustaple.agent.deploy.gnutls import GnutlsDeployment
 from mustaple.agent.deploy.hitch import HitchDeployment
 from mustaple.agent.deploy.lighttpd import LighttpdDeployment
 from mustaple.agent.deploy.nginx import NginxDeployment
+from mustaple.agent.deploy.verify import verify
 from mustaple.agent.events import Kind, Severity
 from mustaple.core.errors import InputError
 
@@ -113,7 +114,9 @@ class House:
             return LighttpdDeployment(kind="lighttpd", directory=self.live, **told)
         if self.server == "hitch":
             return HitchDeployment(kind="hitch", pem=self.folder / "site.pem", ocsp_dir=self.ocsp, **told)
-        restart = ["sh", "-c", f"test ! -e {self.folder}/pid || kill $(cat {self.folder}/pid)"]
+        pid = self.folder / "pid"
+        # One that ended by itself reads the files before or after: only one that runs surely does so after.
+        restart = ["sh", "-c", f"test ! -e {pid} || until kill $(cat {pid}) 2>/dev/null; do sleep 0.02; done"]
         common.pop("may_be_down", None)
         return GnutlsDeployment(kind="gnutls", directory=self.live, reload=restart, serves="chain", **common)
 
@@ -257,6 +260,18 @@ def test_the_workers_of_hitch_see_the_next_staple_without_a_reload(house: House)
     to = house.target(reload=command)
     assert give(to, house.old.site, house.old.staples(1)).kind is Kind.DEPLOYED
     assert not reloads.exists()
+
+
+@pytest.mark.parametrize("house", [pytest.param("hitch", marks=peers("hitch"))], indirect=True)
+def test_what_hitch_fetched_by_itself_is_withdrawn_too(house: House) -> None:
+    give(house.target(verify=None, may_be_down=True), house.old.site, house.old.staples())
+    house.start()
+    to = house.target()
+    (name,) = (each for each in house.ocsp.iterdir() if len(each.name) == 32)
+    assert give(to, house.old.site, (None, None)).kind is Kind.DEPLOYED
+    name.write_bytes(house.old.staples(1)[0])
+    verify(house.settings(), house.old.site, house.old.staples(1))
+    assert give(house.target(), house.old.site, (None, None)).kind is Kind.DEPLOYED
 
 
 @pytest.mark.parametrize("house", [pytest.param("nginx", marks=peers("nginx"))], indirect=True)
