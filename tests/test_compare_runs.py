@@ -17,9 +17,9 @@ from mustaple.core.errors import InputError, NetworkError
 from mustaple.lab.compare import CASES, grid
 from mustaple.lab.compare.clients import Preset
 from mustaple.lab.compare.ledger import Ledger
+from mustaple.lab.compare.order import Order, compare
 from mustaple.lab.compare.relay import Relay
 from mustaple.lab.compare.running import measure
-from mustaple.lab.compare.study import Order, compare
 from mustaple.lab.compare.tampering import BreakConnection, CutError, RemoveStaple
 from mustaple.lab.compare.world import World
 from mustaple.lab.grade_client import Recipe

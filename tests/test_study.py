@@ -23,7 +23,7 @@ from mustaple.report.study_html import study_html
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mustaple.lab.compare.study import Order
+    from mustaple.lab.compare.order import Order
 
 COMMAND = "mustaple compare --full --case outage-lost-staple --case outage-kept-staple --case revoked-leaf --seed 7"
 

@@ -80,7 +80,7 @@ def compare(
     from mustaple.core.errors import InputError
     from mustaple.lab.compare.choosing import Choice, order_of
     from mustaple.lab.compare.ledger import Ledger
-    from mustaple.lab.compare.study import compare as run
+    from mustaple.lab.compare.order import compare as run
     from mustaple.report.check_output import report_output
 
     form = Form.JSON if json else form

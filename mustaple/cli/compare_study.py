@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mustaple.lab.compare.ledger import Ledger
-    from mustaple.lab.compare.study import Order
+    from mustaple.lab.compare.order import Order
     from mustaple.report.comparison import Comparison
 
 

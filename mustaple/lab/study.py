@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mustaple.lab.compare.study import compare
+from mustaple.lab.compare.order import compare
 from mustaple.lab.cost import FULL, QUICK, measure_cost
 from mustaple.lab.cost import steps as cost_steps
 from mustaple.lab.simulate.parameters import shipped
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mustaple.lab.compare.ledger import Ledger
-    from mustaple.lab.compare.study import Order
+    from mustaple.lab.compare.order import Order
 
 # What is simulated in the whole study and in a quick one: connections, and worlds that share them.
 CONNECTIONS: Final = {True: 10_000_000, False: 100_000}

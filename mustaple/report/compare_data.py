@@ -19,6 +19,7 @@ from mustaple.report.compare_rows import (
 )
 from mustaple.report.comparison import SCHEMA, Cell, Comparison
 from mustaple.report.plain import json_text, printable
+from mustaple.report.sheet import Sheet, piped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,9 +88,8 @@ def _sections(clients: Sequence[str], sections: Iterable[Section], *, code: bool
     return _table(("world", "row", *clients), rows)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(printable(each).replace("|", "\\|") for each in line) + " |" for line in lines)
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(piped(Sheet("", headings, tuple(rows))))
 
 
 def compare_schema() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mustaple.lab.cases import find
 from mustaple.lab.compare.cases import CASES
 from mustaple.lab.compare.corpus import as_situations
 from mustaple.lab.compare.grid import grid
-from mustaple.lab.compare.study import SEED, Order
+from mustaple.lab.compare.order import SEED, Order
 from mustaple.lab.grade_client import load, recipe_names
 
 if TYPE_CHECKING:
