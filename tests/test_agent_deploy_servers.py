@@ -73,6 +73,7 @@ while :; do
 done
 """
 CONFIGURATIONS = {"nginx": NGINX, "lighttpd": LIGHTTPD, "hitch": HITCH, "gnutls": GNUTLS}
+SIGNALS = {"nginx": "HUP", "lighttpd": "USR1", "hitch": "HUP"}
 BEHIND = files("mustaple.lab.grade_server") / "programs" / "behind.py"
 
 
@@ -205,10 +206,11 @@ def test_a_server_that_refuses_what_it_was_given_serves_on_what_was_there_before
     house.start()
     to = house.target(patience=3)
     assert give(to, house.old.site, house.old.staples()).kind is Kind.DEPLOYED
-    event = give(to, house.old.site, (b"no response", house.old.staples()[1]))
+    # With the same CA's staple: where one of those is missing nothing is brought back.
+    event = give(to, house.new.site, (b"no response", house.old.staples()[1]))
     assert (event.kind, event.severity) == (Kind.NOT_DEPLOYED, Severity.ERROR)
-    assert event.message.endswith("; rolled back")
-    assert give(house.target(), house.old.site, house.old.staples()).kind is Kind.DEPLOYED
+    assert event.message.endswith("; rolled back"), event.message
+    verify(house.settings(), house.old.site, house.old.staples())
 
 
 @every_server
@@ -235,6 +237,22 @@ def test_a_server_that_does_not_run_is_reported_unless_it_may_be_down(house: Hou
     (house.folder / "pid").unlink()
     event = give(house.target(verify=None, may_be_down=True), house.old.site, house.old.staples())
     assert event.kind is Kind.DEPLOYED
+
+
+@signalled
+def test_what_the_server_did_not_take_up_it_is_told_again(house: House) -> None:
+    """A withdrawal is never undone, so that the next attempt finds the files as they should be."""
+    give(house.target(verify=None, may_be_down=True), house.old.site, house.old.staples())
+    house.start()
+    deaf = house.folder / "deaf"
+    command = ["sh", "-c", f"test -e {deaf} || kill -{SIGNALS[house.server]} $(cat {house.folder}/pid)"]
+    to = house.target(reload=command, patience=1)
+    assert give(to, house.old.site, house.old.staples()).kind is Kind.DEPLOYED
+    deaf.touch()
+    event = give(to, house.old.site, (None, None))
+    assert (event.kind, event.severity) == (Kind.NOT_DEPLOYED, Severity.CRITICAL)
+    deaf.unlink()
+    assert give(to, house.old.site, (None, None)).kind is Kind.DEPLOYED
 
 
 @signalled

@@ -84,6 +84,7 @@ class FolderDeployer:
         self._layout = layout
         self._after = after
         self._before: tuple[Path | None] | None = None
+        self._asked: Mapping[str, tuple[bytes, int]] | None = None
 
     def __str__(self) -> str:
         return f"{self._kind} {self._folder.path}"
@@ -104,13 +105,17 @@ class FolderDeployer:
             self._folder.point_to(*self._before)
         except OSError as error:
             raise DeployError(f"{self._folder.path}: {error.strerror or error}") from error
-        self._before = None
+        self._before = self._asked = None
         self._run(site)
 
     def _replace(self, site: Site, staples: Sequence[bytes | None]) -> None:
         try:
             files = self._layout(site, staples)
+            # Asked for the same again, a server did not take it the first time: it may have missed a signal.
+            again, self._asked = self._asked == files, files
             if self._is_there(files):
+                if again:
+                    self._run(site)
                 return
             before = self._folder.current
             self._folder.replace(files)

@@ -63,6 +63,7 @@ class HaproxyDeployer:
         self._tell = tell
         self._may_be_down = may_be_down
         self._files = PlacedFiles(crt.with_name(f".{crt.name}.done"))
+        self._asked: dict[Path, File | None] | None = None
 
     def __str__(self) -> str:
         return f"haproxy {self._crt}"
@@ -77,6 +78,7 @@ class HaproxyDeployer:
 
     def rollback(self, site: Site) -> None:
         """Bring back the files that were there, and have HAProxy serve those."""
+        self._asked = None
         try:
             if not self._files.back():
                 return
@@ -96,7 +98,9 @@ class HaproxyDeployer:
             if site.key is not None:
                 files[self._crt] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
             changed = self._files.put(files)
-            taken_up = self._files.noted() == site.fingerprint.hex()
+            # Asked for the same again, HAProxy did not take it the first time: it may have missed a signal.
+            taken_up = self._asked != files and self._files.noted() == site.fingerprint.hex()
+            self._asked = files
         except OSError as error:
             raise self._failed(error) from error
         if isinstance(self._tell, HaproxySocket):

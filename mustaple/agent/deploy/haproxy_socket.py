@@ -6,6 +6,8 @@ import base64
 import hashlib
 import re
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 _MOST: Final = 1 << 16  # bytes of an answer that are read
+_PAUSE: Final = 0.2  # seconds between two looks at whether another transaction has ended
+_OPEN: Final = re.compile(r"^# transaction\n\*(\S+)$", re.MULTILINE)
+# HAProxy knows one transaction at a time, whichever certificate it is about.
+_TURNS: Final[dict[Path, threading.Lock]] = {}
 _FINGERPRINT: Final = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]{40})$", re.MULTILINE)
 
 
@@ -56,16 +62,30 @@ class HaproxySocket:
         `pem` is what HAProxy would find in the file: the chain and its key. A transaction starts from what is in use,
         but new PEM without a response takes the old one away with it.
         """
-        self._say(f"abort ssl cert {self._crt}\n")  # what was left by an agent that died; there may be none
-        try:
-            self._must(f"set ssl cert {self._crt} <<\n{_without_empty_lines(pem)}\n\n", "Transaction")
-            if staple is not None:
-                text = base64.b64encode(staple).decode()
-                self._must(f"set ssl cert {self._crt}.ocsp <<\n{text}\n\n", "Transaction")
-            self._must(f"commit ssl cert {self._crt}\n", "Success!")
-        except DeployError:
-            self._say(f"abort ssl cert {self._crt}\n")
-            raise
+        with _TURNS.setdefault(self._path, threading.Lock()):
+            try:
+                self._await_turn()
+                begun = f"Transaction created for certificate {self._crt}!"
+                self._must(f"set ssl cert {self._crt} <<\n{_without_empty_lines(pem)}\n\n", begun)
+                if staple is not None:
+                    text = base64.b64encode(staple).decode()
+                    self._must(f"set ssl cert {self._crt}.ocsp <<\n{text}\n\n", f"for certificate {self._crt}!")
+                self._must(f"commit ssl cert {self._crt}\n", "Success!")
+            except DeployError:
+                self._say(f"abort ssl cert {self._crt}\n")
+                raise
+
+    def _await_turn(self) -> None:
+        """Wait until no transaction is open; one that does not end was left by somebody who died, and is ended.
+
+        HAProxy (2.6) takes what it is given for another certificate as if it were for the one that is open.
+        """
+        deadline = Deadline(self._timeout)
+        while (other := _OPEN.search(self._say("show ssl cert\n"))) is not None:
+            if other[1] == self._crt or deadline.left() <= _PAUSE:
+                self._say(f"abort ssl cert {other[1]}\n")
+                return
+            time.sleep(_PAUSE)
 
     def _must(self, command: str, expected: str) -> None:
         said = self._say(command)

@@ -53,6 +53,7 @@ class HitchDeployer:
         self._staple = ocsp_dir / name
         self._files = PlacedFiles(ocsp_dir / f".{name}.done")
         self._reload = reload
+        self._asked: dict[Path, File | None] | None = None
 
     def __str__(self) -> str:
         return f"hitch {self._pem}"
@@ -67,6 +68,7 @@ class HitchDeployer:
 
     def rollback(self, site: Site) -> None:
         """Bring back the files that were there."""
+        self._asked = None
         try:
             if not self._files.back():
                 return
@@ -81,7 +83,9 @@ class HitchDeployer:
             if site.key is not None:
                 files[self._pem] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
             changed = self._files.put(files)
-            if self._files.noted() == loaded and not (changed and staple is None):
+            # Asked for the same again, hitch did not take it the first time: it may have missed a signal.
+            again, self._asked = self._asked == files, files
+            if self._files.noted() == loaded and not again and not (changed and staple is None):
                 return
             self._files.note("")  # should the reload fail, it is to be tried again
             self._reload(_variables(site))
