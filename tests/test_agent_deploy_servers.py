@@ -211,6 +211,8 @@ def test_a_server_that_refuses_what_it_was_given_serves_on_what_was_there_before
     assert (event.kind, event.severity) == (Kind.NOT_DEPLOYED, Severity.ERROR)
     assert event.message.endswith("; rolled back"), event.message
     verify(house.settings(), house.old.site, house.old.staples())
+    event = give(to, house.new.site, (house.new.staples()[0], house.old.staples()[1]))
+    assert event.kind is Kind.DEPLOYED, event.message
 
 
 @every_server
