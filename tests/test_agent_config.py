@@ -71,7 +71,7 @@ WRONG = {
     "no certificates": (LEAST.replace('["a.pem"]', "[]"), "chain[0].certificates: "),
     "another kind": (
         LEAST + 'deploy = [{ kind = "ftp" }]',
-        "chain[0].deploy[0].kind: 'ftp' is not one of 'files', 'exec', 'nginx', 'haproxy', 'lighttpd', 'hitch', 'gnutls",
+        "chain[0].deploy[0].kind: 'ftp' is not one of 'files', 'exec', 'nginx', 'haproxy', 'lighttpd', 'hitch', ",
     ),
     "a server that takes no staple": (
         LEAST + 'deploy = [{ kind = "stunnel" }]',
