@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from certtools.ca_dir.files import PRIVATE, PUBLIC
 from certtools.chain import ChainError, load_certificates
 from mustaple.agent.deploy.contract import DeployError
 from mustaple.agent.deploy.files import for_chain
 from mustaple.agent.deploy.haproxy_socket import HaproxySocket
-from mustaple.agent.deploy.keys import read_key
-from mustaple.agent.deploy.placed import PlacedFiles
+from mustaple.agent.deploy.placed import PlacedDeployer
 from mustaple.agent.deploy.reloading import NotRunningError, ReloadingDeployment
 from mustaple.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mustaple.agent.deploy.contract import Site
-    from mustaple.agent.deploy.placed import File
     from mustaple.agent.deploy.reloading import Reload
 
 _NO_WORD: Final = re.compile(r"[\s;<\\\x00-\x1f]")  # in a command on the runtime socket
@@ -54,53 +49,27 @@ class HaproxyDeployment(ReloadingDeployment):
         return HaproxyDeployer(crt, HaproxySocket(self.socket, str(crt), self.timeout), may_be_down=self.may_be_down)
 
 
-class HaproxyDeployer:
+class HaproxyDeployer(PlacedDeployer):
     """Puts the files in place, and then tells the running HAProxy by its socket, or has it reload."""
 
     def __init__(self, crt: Path, tell: HaproxySocket | Reload, *, may_be_down: bool = False) -> None:
-        self._crt = crt
-        self._ocsp = crt.with_name(f"{crt.name}.ocsp")
+        super().__init__(crt, crt.with_name(f"{crt.name}.ocsp"), crt.with_name(f".{crt.name}.done"))
         self._tell = tell
         self._may_be_down = may_be_down
-        self._files = PlacedFiles(crt.with_name(f".{crt.name}.done"))
-        self._asked: dict[Path, File | None] | None = None
 
     def __str__(self) -> str:
-        return f"haproxy {self._crt}"
+        return f"haproxy {self._pem}"
 
-    def deploy(self, site: Site, staples: Sequence[bytes | None]) -> None:
-        """Have it serve this chain with the leaf's staple; a new certificate and its staple are one transaction."""
-        self._give(site, staples[0])
-
-    def withdraw(self, site: Site) -> None:
-        """Take away the file, and what HAProxy holds of it."""
-        self._give(site, None)
-
-    def rollback(self, site: Site) -> None:
-        """Bring back the files that were there, and have HAProxy serve those."""
-        self._asked = None
-        try:
-            if not self._files.back():
-                return
-            if isinstance(self._tell, HaproxySocket):
-                if self._crt.exists():
-                    self._tell.take_all(
-                        self._crt.read_bytes(), self._ocsp.read_bytes() if self._ocsp.exists() else None
-                    )
-                return
-        except OSError as error:
-            raise self._failed(error) from error
-        self._reload(site, self._tell)
+    def _take_back(self, site: Site) -> None:
+        if not isinstance(self._tell, HaproxySocket):
+            self._reload(site, self._tell)
+        elif self._pem.exists():
+            self._tell.take_all(self._pem.read_bytes(), self._staple.read_bytes() if self._staple.exists() else None)
 
     def _give(self, site: Site, staple: bytes | None) -> None:
-        files: dict[Path, File | None] = {self._ocsp: (staple, PUBLIC) if staple is not None else None}
         try:
-            if site.key is not None:
-                files[self._crt] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
-            changed = self._files.put(files)
-            # Asked for the same again, HAProxy did not take it the first time: it may have missed a signal.
-            taken_up = self._asked != files and self._files.noted() == site.fingerprint.hex()
-            self._asked = files
+            changed, again = self._put(site, staple)
+            taken_up = not again and self._files.noted() == site.fingerprint.hex()
         except OSError as error:
             raise self._failed(error) from error
         if isinstance(self._tell, HaproxySocket):
@@ -116,23 +85,20 @@ class HaproxyDeployer:
         if staple is not None and running.serves(site.chain.leaf) and running.take_staple(staple):
             return
         try:
-            pem = self._crt.read_bytes()
+            pem = self._pem.read_bytes()
             leaf, *_ = load_certificates(pem)
         except OSError as error:
             raise self._failed(error) from error
         except (ChainError, ValueError) as error:
-            raise DeployError(f"{self._crt} has no certificate to serve: {error}") from error
+            raise DeployError(f"{self._pem} has no certificate to serve: {error}") from error
         if leaf != site.chain.leaf:
-            raise DeployError(f"{self._crt} holds another certificate; with `key` in the chain's table it is replaced")
+            raise DeployError(f"{self._pem} holds another certificate; with `key` in the chain's table it is replaced")
         running.take_all(pem, staple)
 
     def _reload(self, site: Site, reload: Reload) -> None:
         try:
             self._files.note("")  # should the reload fail, it is to be tried again
-            reload({"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._crt.parent)})
+            reload({"MUSTAPLE_NAME": site.name, "MUSTAPLE_DIRECTORY": str(self._pem.parent)})
             self._files.note(site.fingerprint.hex())
         except OSError as error:
             raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> DeployError:
-        return DeployError(f"{error.filename or self._crt}: {error.strerror or error}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from certtools.ca_dir.files import PUBLIC, sync_folder, write_atomic, write_together
+from certtools.ca_dir.files import PRIVATE, PUBLIC, sync_folder, write_atomic, write_together
+from mustaple.agent.deploy.contract import DeployError
+from mustaple.agent.deploy.keys import read_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from mustaple.agent.deploy.contract import Site
 
     File = tuple[bytes, int]  # content and mode
 
@@ -52,6 +57,56 @@ class PlacedFiles:
             return self._mark.read_text()
         except FileNotFoundError:
             return ""
+
+
+class PlacedDeployer(ABC):
+    """A deployer to a server that reads a PEM file at a place of its own, and beside it the leaf's staple."""
+
+    def __init__(self, pem: Path, staple: Path, mark: Path) -> None:
+        self._pem = pem
+        self._staple = staple
+        self._files = PlacedFiles(mark)
+        self._asked: Mapping[Path, File | None] | None = None
+
+    def deploy(self, site: Site, staples: Sequence[bytes | None]) -> None:
+        """Have it serve this chain with the leaf's staple."""
+        self._give(site, staples[0])
+
+    def withdraw(self, site: Site) -> None:
+        """Take the staple away, and have the server forget it."""
+        self._give(site, None)
+
+    def rollback(self, site: Site) -> None:
+        """Bring back the files that were there, and have the server take those."""
+        self._asked = None
+        try:
+            if self._files.back():
+                self._take_back(site)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _put(self, site: Site, staple: bytes | None) -> tuple[bool, bool]:
+        """Have the files there; whether that is a change, and whether just this was asked for the last time too.
+
+        Then the server did not take it: it may have missed a signal. Raises OSError.
+        """
+        files: dict[Path, File | None] = {self._staple: (staple, PUBLIC) if staple is not None else None}
+        if site.key is not None:
+            files[self._pem] = (read_key(site.key, site.chain.leaf) + site.pem, PRIVATE)
+        changed = self._files.put(files)
+        again, self._asked = self._asked == files, files
+        return changed, again
+
+    @abstractmethod
+    def _give(self, site: Site, staple: bytes | None) -> None:
+        """Have it serve this chain, with this staple for the leaf or with none. Raises DeployError."""
+
+    @abstractmethod
+    def _take_back(self, site: Site) -> None:
+        """Have it serve what is in the files again. Raises DeployError or OSError."""
+
+    def _failed(self, error: OSError) -> DeployError:
+        return DeployError(f"{error.filename or self._pem}: {error.strerror or error}")
 
 
 def _read(path: Path) -> File | None:
