@@ -17,15 +17,36 @@ from typing import TYPE_CHECKING
 from certtools.authority import Authority, Issued
 from certtools.ca_dir import CaDir
 from certtools.chain import Link, to_pem
+from mustaple.cli.app import run as mustaple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    import pytest
+
 NOW = datetime.now(UTC)
 ROOT = Authority.root("cli root", not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=9))
 CA = ROOT.intermediate("cli CA")
 MUSTAPLE = (sys.executable, "-c", "from mustaple.cli import main; main()")
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> str:
+    """What a command in this process says on stdout, with nothing on stderr, when it ends with this code."""
+    assert mustaple([*map(str, arguments)]) == code
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 2) -> str:
+    """The one line on stderr with which a command in this process ends, stdout being empty."""
+    assert mustaple([*map(str, arguments)]) == code
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.startswith("mustaple: ")
+    return output.err
 
 
 def free_port() -> int:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import commands
 import pytest
 from commands import run as run_process
 
-from mustaple.cli.app import run
 from mustaple.core.axes import AXES
 from mustaple.core.policy import PRESETS
 from mustaple.net.policy_file import SHIPPED
@@ -26,21 +26,11 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(capsys: pytest.CaptureFixture[str], arguments: Sequence[object], code: int = 0) -> str:
-    """What the command says on stdout, with nothing on stderr."""
-    assert run(["policy", *map(str, arguments)]) == code
-    output = capsys.readouterr()
-    assert output.err == ""
-    return output.out
+    return commands.said(capsys, "policy", *arguments, code=code)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line on stderr with which the command ends; 2 is its exit code, and stdout is empty."""
-    assert run(["policy", *map(str, arguments)]) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.count("\n") == 1
-    assert output.err.startswith("mustaple: ")
-    return output.err
+    return commands.refused(capsys, "policy", *arguments)
 
 
 def test_a_policy_is_shown_axis_by_axis_with_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:

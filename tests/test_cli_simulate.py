@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import commands
 import pytest
 from commands import running
 
@@ -31,21 +32,11 @@ SMALL = ("--connections", "2000", "--worlds", "5", "--set", "sites.count=20", "-
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What the command says on stdout, with nothing on stderr."""
-    assert run(["simulate", *SMALL, *map(str, arguments)]) == 0
-    output = capsys.readouterr()
-    assert output.err == ""
-    return output.out
+    return commands.said(capsys, "simulate", *SMALL, *arguments)
 
 
-def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[object], code: int = 2) -> str:
-    """The one line on stderr with which the command ends, stdout being empty."""
-    assert run(["simulate", *map(str, arguments)]) == code
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.count("\n") == 1
-    assert output.err.startswith("mustaple: ")
-    return output.err
+def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[object]) -> str:
+    return commands.refused(capsys, "simulate", *arguments)
 
 
 def test_the_text_has_every_client(capsys: pytest.CaptureFixture[str]) -> None:
