@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -49,7 +50,17 @@ class _Commands(TyperGroup):
             return None
         command = typer.main.get_command(import_module(f"mustaple.cli.{cmd_name.replace('-', '_')}").app)
         command.name = cmd_name
+        _reflow(command)
         return command
+
+
+def _reflow(command: Any) -> None:
+    """Let each paragraph of the help be as wide as the terminal: its lines are the source's, and not meant."""
+    if command.help:
+        paragraphs = cleandoc(command.help).split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for each in getattr(command, "commands", {}).values():
+        _reflow(each)
 
 
 app = typer.Typer(
