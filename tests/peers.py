@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from certtools.keys import available_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -73,6 +75,8 @@ OTHERS: Final[dict[str, Callable[[], object]]] = {
     "network namespace": namespace,
     "mount namespace": mount_namespace,
     "IPv6 loopback": ipv6_loopback,
+    "ML-DSA": lambda: "ml-dsa-44" in available_kinds(),  # in the OpenSSL of cryptography
+    "root": lambda: os.geteuid() == 0,
     "libfaketime": lambda: list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")),
     "golang.org/x/crypto": Path("/usr/share/gocode/src/golang.org/x/crypto/ocsp").exists,
 }

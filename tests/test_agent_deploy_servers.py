@@ -312,7 +312,7 @@ def test_a_folder_that_nginx_would_read_otherwise_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.peer("setpriv")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start somebody else's process")
+@pytest.mark.peer("root")  # nobody else can start another user's process
 def test_a_signal_that_is_not_allowed_is_reported_as_such(tmp_path: Path) -> None:
     script = (
         "import signal, sys; from pathlib import Path; from mustaple.agent.deploy.reloading import signal_server\n"

@@ -15,7 +15,6 @@ import pytest
 from figures import figures
 from slopes import shown_slope
 
-from certtools.keys import available_kinds
 from mustaple.core.errors import InputError, RefusedError
 from mustaple.core.policy import preset
 from mustaple.lab.cost import METHODS, Combination, Grid, measure_cost, steps
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 EC = Combination("ec-p256", 2)
 ML_DSA = Combination("ml-dsa-44", 3)
 GRID = Grid((EC, ML_DSA), round_trips=(0.02, 0.07, 0.12), compared_at=0.02, repeats=4, repeats_aside=1)
-with_ml_dsa = pytest.mark.skipif("ml-dsa-44" not in available_kinds(), reason="cryptography has no ML-DSA here")
+with_ml_dsa = pytest.mark.peer("ML-DSA")
 
 
 @pytest.fixture(scope="module")
