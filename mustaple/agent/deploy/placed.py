@@ -1,4 +1,4 @@
-"""Files at the places that a server's own configuration names: replaced together, put back, and noted as taken up."""
+"""Files at the places that a server's own configuration names: replaced, put back, and the deployers of such."""
 
 from __future__ import annotations
 
