@@ -214,9 +214,9 @@ def test_a_refusal_is_raised() -> None:
 )
 def test_a_grid_that_makes_no_sense_is_refused(wrong: dict[str, object], said: str) -> None:
     usual: dict[str, object] = {"combinations": (EC,), "round_trips": (0.02, 0.1), "compared_at": 0.02}
-    Grid(**usual)  # type: ignore[arg-type]  # the fields by their names
+    Grid(**usual)
     with pytest.raises(InputError, match=said):
-        Grid(**(usual | wrong))  # type: ignore[arg-type]  # the fields by their names
+        Grid(**(usual | wrong))
 
 
 def test_a_method_by_another_name_says_which_there_are() -> None:

@@ -413,7 +413,7 @@ def test_a_server_never_started_frees_its_port_too() -> None:
 def test_many_clients_at_once_get_their_own_answers(home: House) -> None:
     links = [new_leaf(home) for _ in range(10)]
     found: list[Status] = []
-    threads = [threading.Thread(target=lambda link=link: found.append(home.status(link))) for link in links * 3]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda link=link: found.append(home.status(link))) for link in links * 3]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -371,7 +371,7 @@ def test_a_key_that_openssl_does_not_serve_is_refused() -> None:
             return key.public_key()
 
     with pytest.raises(InputError, match="OpenSSL does not serve"):
-        StaplingServer([Odd()], key)  # type: ignore[list-item]  # no certificate, which is the point
+        StaplingServer([Odd()], key)  # no certificate, which is the point
 
 
 @pytest.mark.parametrize("kind", [kind for kind in available_kinds() if kind.startswith("ml-dsa")])

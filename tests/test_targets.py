@@ -159,7 +159,7 @@ def test_a_long_list_is_not_kept_in_memory() -> None:
     count = 4_000
     tracemalloc.start()
     try:
-        with TargetList.read([], [("long", Endless(count))]) as found:  # type: ignore[list-item] # a raw stream reads lines as well
+        with TargetList.read([], [("long", Endless(count))]) as found:  # a raw stream reads lines as well
             assert sum(1 for _ in found) == len(found) == count
             kept = tracemalloc.get_traced_memory()[0]
     finally:

@@ -173,7 +173,7 @@ def test_a_certificate_that_is_sent_twice_has_both_staples(
         (MUTATIONS["expired"](scene), True),
         (MUTATIONS["revoked"](scene), False),
     ):
-        tls, _ = _check(root, twice, [*honest, extra], at)  # type: ignore[arg-type]  # a list where a tuple is typed
+        tls, _ = _check(root, twice, [*honest, extra], at)
         assert tls.verdict is not None
         assert len(tls.verdict.certificates[0].judgements) == 2
         assert tls.verdict.accepted is accepted
