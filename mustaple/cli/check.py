@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mustaple.cli import check_options as option
+from mustaple.cli.forms import Json, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +45,8 @@ def check(
     tls_max: option.TlsMax = None,
     engine: option.EngineOption = option.EngineName.AUTO,
     form: option.Form = None,
-    json: option.Json = False,
-    output: option.Output = None,
+    json: Json = False,
+    output: Output = None,
     report_only: option.ReportOnly = False,
     every: option.Every = None,
     span: option.For = None,

@@ -8,9 +8,10 @@ from typing import Annotated, Final
 
 import typer
 
+from mustaple.cli.forms import REPORT
+
 _CONNECT: Final = "How to connect"
 _DEMAND: Final = "What to demand"
-_REPORT: Final = "What to report"
 _READY: Final = "Readiness: report only"
 
 
@@ -212,14 +213,7 @@ ExpectHostsFile = Annotated[
 
 Form = Annotated[
     FormatName | None,
-    typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_REPORT)]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", metavar="FILE", help="Write the report there, whole or not at all.", rich_help_panel=_REPORT
-    ),
+    typer.Option("--format", help="Default: text.", rich_help_panel=REPORT, show_default=False),
 ]
 
 ReportOnly = Annotated[

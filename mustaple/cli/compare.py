@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mustaple.cli.forms import Form
+from mustaple.cli.forms import Form, Json, Output, StudyForm
 
 if TYPE_CHECKING:
     from mustaple.report.comparison import Comparison
@@ -55,11 +55,9 @@ def compare(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also the costs and the simulation, with all of it on one page."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="How to write the result.")] = Form.TEXT,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.")
-    ] = None,
+    form: StudyForm = Form.TEXT,
+    json: Json = False,
+    output: Output = None,
 ) -> None:
     """Try every preset of the strict client in every case, and say who was right.
 

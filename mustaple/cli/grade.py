@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mustaple.cli.forms import REPORT, Json, Output
 from mustaple.cli.grade_server import server
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ app = typer.Typer(add_completion=False, context_settings={"help_option_names": [
 
 FormatName = Literal["text", "json", "html", "junit"]
 PresetName = Literal["ignore", "soft-fail", "must-staple", "hard-fail", "strict"]
-_REPORT = "Report"
 
 
 @app.callback(invoke_without_command=True)
@@ -70,19 +70,16 @@ def client(
     ] = False,
     format_: Annotated[
         FormatName | None,
-        typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False),
+        typer.Option("--format", help="Default: text.", rich_help_panel=REPORT, show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_REPORT)] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the report there, whole or not at all.", rich_help_panel=_REPORT),
-    ] = None,
+    json: Json = False,
+    output: Output = None,
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Fail only where it is not as in this file.", rich_help_panel=_REPORT),
+        typer.Option(metavar="FILE", help="Fail only where it is not as in this file.", rich_help_panel=REPORT),
     ] = None,
     write_baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write such a file.", rich_help_panel=_REPORT)
+        Path | None, typer.Option(metavar="FILE", help="Write such a file.", rich_help_panel=REPORT)
     ] = None,
 ) -> None:
     """Run a client against live cases, and say which policy it keeps and where it deviates.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mustaple.cli.forms import REPORT, Json, Output
+
 if TYPE_CHECKING:
     from mustaple.report.grade_server import ServerReport
 
 FormatName = Literal["text", "json", "html"]
-_REPORT = "Report"
 _TERMINATED = 143  # as a shell says it of a program that SIGTERM ended
 
 
@@ -31,15 +32,12 @@ def server(
         typer.Option("--scene", help="Only first, slow, outage, wrong or promise; several times likewise."),
     ] = None,
     format_: Annotated[
-        FormatName | None, typer.Option("--format", help="Default: text.", rich_help_panel=_REPORT, show_default=False)
+        FormatName | None, typer.Option("--format", help="Default: text.", rich_help_panel=REPORT, show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_REPORT)] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the report there, whole or not at all.", rich_help_panel=_REPORT),
-    ] = None,
+    json: Json = False,
+    output: Output = None,
     timeline: Annotated[
-        bool, typer.Option("--timeline", help="Show every event in the text, too.", rich_help_panel=_REPORT)
+        bool, typer.Option("--timeline", help="Show every event in the text, too.", rich_help_panel=REPORT)
     ] = False,
 ) -> None:
     """Start a server before a responder that is honest, slow, silent or wrong, and see what it staples.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mustaple.cli.forms import Form
+from mustaple.cli.forms import Form, Json, Output, StudyForm
 
 if TYPE_CHECKING:
     from mustaple.report.simulation import Simulation
@@ -35,11 +35,9 @@ def simulate(
     about: Annotated[
         str, typer.Option("--about", metavar="CLIENT", help="Whose sensitivities the tables show.")
     ] = "must-staple",
-    form: Annotated[Form, typer.Option("--format", help="How to write the result.")] = Form.TEXT,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.")
-    ] = None,
+    form: StudyForm = Form.TEXT,
+    json: Json = False,
+    output: Output = None,
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="Draw the trade-off there; brings --curve with it.")
     ] = None,
