@@ -68,6 +68,7 @@ def test_a_record_is_summed_up_without_a_check(
     server.staple = None
     assert mustaple(["check", f"localhost:{server.port}", *options]) == 0
     capsys.readouterr()
+    server.next_record()
     asked = len(server.records)
     database = str(tmp_path / "r.sqlite")
     assert mustaple(["check", "--summary", "--database", database, "--json"]) == 0
