@@ -125,3 +125,9 @@ def recorded(ca_dir: CaDir) -> Issued:
     issued = ca_dir.issuing.leaf(["localhost"])
     ca_dir.record(issued.certificate)
     return issued
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this test fetches goes through no proxy that this machine's environment names."""
+    monkeypatch.setenv("no_proxy", "*")

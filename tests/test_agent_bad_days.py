@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from certtools.chain import Chain
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 NOW = datetime.now(UTC)
 
 
@@ -44,11 +45,6 @@ NOW = datetime.now(UTC)
 def place() -> Iterator[World]:
     with world() as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
 
 
 def once(folder: Path, chain: Chain, **settings: str) -> tuple[int, str]:

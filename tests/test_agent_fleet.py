@@ -14,13 +14,8 @@ from fleet_house import NAMES, kill_leaders, run_of, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.peer("redis-server")
+pytestmark = [pytest.mark.peer("redis-server"), pytest.mark.usefixtures("no_proxy")]
 KILLS = 3
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
 
 
 def test_whoever_leads_is_killed_and_each_certificate_asked_for_once_in_an_interval(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certtools.chain import Link
+    from mustaple.agent.engine import Order
 
 GRACE = timedelta(seconds=25)
 PACE = Pace(warning=0.3, critical=0.1)
@@ -197,8 +198,8 @@ def test_an_older_one_never_replaces_a_newer_one(folder: Path) -> None:
     assert other.worth(link, old) is Worth.NEWER, "where there is none it is good enough"
 
 
-def test_who_was_asleep_while_fetching_does_not_undo_what_came_meanwhile(folder: Path) -> None:
-    link = leaf("a")
+def asleep(folder: Path, link: Link) -> tuple[Member, Order]:
+    """A leader that asked for this certificate's staple and slept a day, and what it asked: the answer is a day old."""
     member = Member(folder, Standing.LEADING)
     member.hold = True
     member.watch(link)
@@ -206,6 +207,12 @@ def test_who_was_asleep_while_fetching_does_not_undo_what_came_meanwhile(folder:
     (order,) = member.held_up
     member.says["one.test"] = lambda link, _: honest(link, START)
     member.at = START + DAY
+    return member, order
+
+
+def test_who_was_asleep_while_fetching_does_not_undo_what_came_meanwhile(folder: Path) -> None:
+    link = leaf("a")
+    member, order = asleep(folder, link)
     new = told(link, START + DAY)
     assert member.worth(link, new) is Worth.NEWER
     member.answer(order)
@@ -215,13 +222,7 @@ def test_who_was_asleep_while_fetching_does_not_undo_what_came_meanwhile(folder:
 
 def test_nor_does_it_bring_back_what_was_revoked_meanwhile(folder: Path) -> None:
     link = leaf("a")
-    member = Member(folder, Standing.LEADING)
-    member.hold = True
-    member.watch(link)
-    member.gets(link, None)
-    (order,) = member.held_up
-    member.says["one.test"] = lambda link, _: honest(link, START)
-    member.at = START + DAY
+    member, order = asleep(folder, link)
     assert member.worth(link, told(link, START + DAY, revoked(link, START + DAY))) is Worth.NEWER
     member.answer(order)
     assert member.serves(link) is None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from certtools.chain import Link
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 GRACE = 4.0  # seconds: the lease and the time for a request, as `once` has them
@@ -57,11 +58,6 @@ def server(running: RedisServer, place: World) -> RedisServer:
     with running.client() as client:
         client.flushall()
     return running
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
 
 
 def once(folder: Path, place: World, store: str, *, lease: int = 30) -> tuple[int, list[str]]:

@@ -11,12 +11,7 @@ from fleet_house import NAMES, run_of, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.peer("redis-server")
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
+pytestmark = [pytest.mark.peer("redis-server"), pytest.mark.usefixtures("no_proxy")]
 
 
 @pytest.mark.parametrize("lasting", [True, False], ids=["with what was on disk", "empty"])

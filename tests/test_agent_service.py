@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 DAY = timedelta(days=1)
 
 
@@ -30,11 +31,6 @@ DAY = timedelta(days=1)
 def place() -> Iterator[World]:
     with world() as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
 
 
 class Stage:

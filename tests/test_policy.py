@@ -26,9 +26,11 @@ from policy_world import (
 
 from certtools.chain import Chain
 from certtools.feature import Reading, extension
+from mustaple.core.axes import AXES
 from mustaple.core.decide import Situation, decide
 from mustaple.core.policy import PRESETS, Action, Depth, ExpectStaple, MustStaple, NoRevAvail, Policy, preset
 from mustaple.core.verdict import ChainVerdict, Judgement, Outcome, Source, Status
+from mustaple.report.policy_text import axis_value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -364,6 +366,39 @@ def test_each_preset_is_named_and_the_last_is_the_default() -> None:
         assert policy.name == name
     with pytest.raises(KeyError, match="lax"):
         preset("lax")
+
+
+VALUES = """
+axis                ignore      soft-fail    must-staple  hard-fail        strict
+must_staple         ignore      ignore       enforce      enforce          enforce
+expect_staple       ignore      ignore       ignore       ignore           ignore
+depth               leaf        leaf         leaf         leaf             every
+missing             note        note         note         refuse           refuse
+unusable            note        note         note         refuse           refuse
+unknown             note        note         note         refuse           refuse
+revoked             note        refuse       refuse       refuse           refuse
+nothing_to_check    note        note         refuse       refuse           refuse
+no_rev_avail        ignore      ignore       ignore       ignore           ignore
+short_lived         0s          0s           0s           0s               0s
+sources             –           staple,ocsp  staple,ocsp  staple,ocsp,crl  staple
+reading             evidence    evidence     evidence     evidence         evidence
+skew                1m          1m           1m           1m               1m
+max_age             10d         10d          10d          10d              10d
+weak_signature      allow-sha1  allow-sha1   refuse       refuse           refuse
+unchecked_delegate  accept      accept       accept       accept           refuse
+no_next_update      by-age      by-age       refuse       refuse           refuse
+trusted_responders  –           –            –            –                –
+"""
+
+
+def test_each_value_of_each_preset() -> None:
+    (_, *names), *rows = [line.split() for line in VALUES.strip().splitlines()]
+    assert names == list(PRESETS)
+    assert [key for key, *_ in rows] == list(AXES)
+    for key, *wanted in rows:
+        values = [axis_value(policy, key) for policy in PRESETS.values()]
+        found = [value if isinstance(value, str) else ",".join(value) or "–" for value in values]
+        assert found == wanted, key
 
 
 def test_what_nobody_answers_is_settled_by_every_preset(world: World) -> None:

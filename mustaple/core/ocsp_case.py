@@ -125,7 +125,7 @@ def _why_unreadable(response: bytes, error: Exception) -> Reason:
     if used < len(response):
         return Reason(Code.TRAILING_BYTES, f"{len(response) - used} bytes follow the response")
     try:
-        outer = OCSPResponse.load(response, strict=True)
+        outer = OCSPResponse.load(response)
         kind = outer["response_bytes"]["response_type"].dotted
         if kind != "1.3.6.1.5.5.7.48.1.1":
             return Reason(Code.RESPONSE_TYPE, f"its type is {kind}, not id-pkix-ocsp-basic")
