@@ -120,8 +120,29 @@ def test_the_same_server_with_a_good_staple_sees_the_clients_certificate(
     assert server.seen.certificate.serial_number == 4711
 
 
-def _identity(intermediate: Authority, folder: Path) -> Identity:
-    own = intermediate.leaf(["client"], features=None, serial_number=4711)
+@pytest.mark.peer("ML-DSA")
+@pytest.mark.parametrize(("version", "shown"), [("TLSv1.3", True), ("TLSv1.2", False)])
+def test_a_client_has_a_post_quantum_certificate_in_tls13_alone(
+    root: Authority,
+    intermediate: Authority,
+    leaf: Issued,
+    staple: bytes,
+    version: str,
+    shown: bool,
+    tmp_path: Path,
+    at: datetime,
+) -> None:
+    own = _identity(intermediate, tmp_path, "ml-dsa-65")
+    shared = ClientContext([root.certificate], at=at, identity=own)
+    tls = ClientTLS(shared, service_name("localhost"), preset("must-staple"), at)
+    asks = server_context(leaf, staple, version=version, client_ca=root.certificate, require=False)
+    server = shake(tls, asks)
+    assert server.seen.completed
+    assert (server.seen.certificate is not None) is shown, "TLS 1.2 has no signature scheme for such a key"
+
+
+def _identity(intermediate: Authority, folder: Path, kind: str = "ec-p256") -> Identity:
+    own = intermediate.leaf(["client"], features=None, serial_number=4711, key=kind)
     (folder / "own.pem").write_bytes(own.chain_pem())
     (folder / "own.key").write_bytes(own.key_pem())
     return Identity(str(folder / "own.pem"), str(folder / "own.key"))

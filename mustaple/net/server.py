@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
 from OpenSSL import SSL
 
 from mustaple.core.errors import InputError
 from mustaple.net.lifespan import LoopServer
 from mustaple.net.listen import listen, url_of
+from mustaple.net.tls_context import present
 from mustaple.net.tls_session import (
     ConnectionRecord,
     Ended,
@@ -174,10 +173,7 @@ def _context(
     context.set_min_proto_version(lowest)
     context.set_max_proto_version(highest)
     try:
-        context.use_certificate(chain[0])
-        for certificate in chain[1:]:
-            context.add_extra_chain_cert(certificate)
-        _use_key(context, key)
+        present(context, chain, key)
     except (SSL.Error, TypeError, ValueError) as error:
         raise InputError(f"OpenSSL does not serve this certificate: {error}.") from error
     # A resumed session would carry no staple. TLS 1.3 still sends a ticket, which without a cache opens nothing.
@@ -187,18 +183,6 @@ def _context(
     if ask_client_certificate:
         context.set_verify(SSL.VERIFY_PEER, take_client_certificate)
     return context
-
-
-def _use_key(context: SSL.Context, key: PrivateKeyTypes) -> None:
-    try:
-        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
-    except TypeError:
-        # It knows fewer kinds by their types than OpenSSL serves, and takes those, ML-DSA among them, from files alone.
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        with tempfile.NamedTemporaryFile() as file:  # which nobody else may read
-            file.write(pem)
-            file.flush()
-            context.use_privatekey_file(file.name)
 
 
 def _is_response(staple: bytes) -> bool:

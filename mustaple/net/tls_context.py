@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
 
 from certtools.chain import Chain, ChainError, load_certificates
@@ -19,8 +21,10 @@ from mustaple.core.errors import InputError
 from mustaple.core.ocsp_case import open_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from certtools.chain import Link
     from mustaple.core.flight import Sent
@@ -244,13 +248,28 @@ def _use_identity(context: SSL.Context, identity: Identity) -> None:
     if key.public_key() != certificates[0].public_key():
         raise InputError(f"The key {identity.key} does not belong to the certificate {identity.certificate}.")
     try:
-        context.use_certificate(certificates[0])
-        for certificate in certificates[1:]:
-            context.add_extra_chain_cert(certificate)
-        # What it does not take is a TypeError below.
-        context.use_privatekey(key)  # type: ignore[arg-type]  # typed for fewer kinds of key than it takes
-    except (SSL.Error, TypeError) as error:
+        present(context, certificates, key)
+    except (SSL.Error, TypeError, ValueError) as error:
         raise InputError(f"OpenSSL cannot use the certificate {identity.certificate}: {error}") from error
+
+
+def present(context: SSL.Context, certificates: Sequence[x509.Certificate], key: PrivateKeyTypes) -> None:
+    """Show the other side these certificates, one's own first, and sign with this key.
+
+    Raises SSL.Error, TypeError or ValueError where OpenSSL does not take them.
+    """
+    context.use_certificate(certificates[0])
+    for certificate in certificates[1:]:
+        context.add_extra_chain_cert(certificate)
+    try:
+        context.use_privatekey(key)  # type: ignore[arg-type]  # what it does not know is a TypeError, met here
+    except TypeError:
+        # It knows fewer kinds by their types than OpenSSL takes, and has those, ML-DSA among them, from files alone.
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        with tempfile.NamedTemporaryFile() as file:  # which nobody else may read
+            file.write(pem)
+            file.flush()
+            context.use_privatekey_file(file.name)
 
 
 def _on_secret(connection: SSL.Connection, line: bytes) -> None:
