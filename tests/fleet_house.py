@@ -6,6 +6,7 @@ import json
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -181,7 +182,25 @@ class Fleet:
             stack.close()
 
 
-class Observer:
+class Watch(ABC):
+    """Looks at something all the time, in a thread, while a `with` block runs."""
+
+    def __enter__(self) -> Self:
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(PATIENCE)
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Look until it is done."""
+
+
+class Observer(Watch):
     """Looks all the time at what is deployed; from the first staple in a place on there must be a good, living one."""
 
     def __init__(self, places: dict[Path, Link]) -> None:
@@ -191,8 +210,6 @@ class Observer:
         self.widest = 0.0
         self.seen: dict[Path, set[bytes]] = {place: set() for place in places}
         self._dies: dict[tuple[Path, bytes], datetime] = {}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         last = time.monotonic()
@@ -220,23 +237,13 @@ class Observer:
         if at >= self._dies[place, response]:
             self.faults.append(f"{at} {place}: dead since {self._dies[place, response]}")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(PATIENCE)
-
-
-class Leaders:
+class Leaders(Watch):
     """Looks all the time at who leads. `changes` are from when the old one may have been alone to the new one."""
 
     def __init__(self, store: RedisServer, lease: float) -> None:
         self.changes: list[tuple[float, float]] = []
         self._store, self._lease = store, lease
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         leader, since = "", time.time()
@@ -247,14 +254,6 @@ class Leaders:
                     if found and found != leader:
                         self.changes.append((since - self._lease, now))
                     leader, since = (found, now) if found else (leader, since)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(PATIENCE)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What our servers have in common: `with` starts and closes them, and those on asyncio run in a thread of their own."""
+"""How what runs for a while begins and ends: servers, those on asyncio in a thread, and what is made of several."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ class Lifespan(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Assembly(ABC):
+    """A context manager made of others, which are left in the reverse order, also where one cannot be entered."""
+
+    _closing: ExitStack
+
+    @abstractmethod
+    def _assemble(self, stack: ExitStack) -> None:
+        """Enter them, each on this stack."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._assemble(stack)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing.close()
 
 
 class LoopServer(Lifespan):

@@ -97,7 +97,8 @@ class Corpus(Stage):
         signed = sum(bool(staple) for staple in setup.staples)
         yield Scenery(case.name, self, setup.trusted, self._seen[case.name], signed)
 
-    def _build(self, stack: ExitStack) -> None:
+    def _assemble(self, stack: ExitStack) -> None:
+        super()._assemble(stack)
         self._server = stack.enter_context(
             CaseServer(self._cases.values(), a_port_each=True, ca_url=self.ca.url, on_event=self._note)
         )

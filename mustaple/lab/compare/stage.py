@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, ExitStack
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mustaple.lab.compare.relay import Relay
+from mustaple.net.lifespan import Assembly
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from contextlib import AbstractContextManager, ExitStack
 
     from cryptography import x509
 
@@ -90,7 +90,7 @@ class Counts:
     tampered: bool
 
 
-class Stage(ABC):
+class Stage(Assembly):
     """Makes situations, one at a time, and counts what clients do in them; a context manager.
 
     Where it is `odd`, what servers send may end a handshake by itself, and that is a refusal like any other.
@@ -101,20 +101,11 @@ class Stage(ABC):
     def __init__(self) -> None:
         self.server = Relay("server")
         self.ca = Relay("ca")
-        self._closing = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(self.server)
-            stack.enter_context(self.ca)
-            self._build(stack)
-            self._closing = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._closing.close()
+    def _assemble(self, stack: ExitStack) -> None:
+        """The two relays; what stands behind them is the subclass's."""
+        stack.enter_context(self.server)
+        stack.enter_context(self.ca)
 
     @abstractmethod
     def scenery(self, case: Case) -> AbstractContextManager[Scenery]:
@@ -130,10 +121,6 @@ class Stage(ABC):
     def in_clear(self) -> bool:
         """Whether others can read on the way what the CA is asked."""
         return not self.ca.url.startswith("https:")
-
-    @abstractmethod
-    def _build(self, stack: ExitStack) -> None:
-        """Start what stands behind the relays."""
 
     @abstractmethod
     def _asked(self) -> Asked:

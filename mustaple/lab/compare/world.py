@@ -54,7 +54,8 @@ class World(Stage):
         self._requests = self._signatures = 0
         self._told: list[Told] = []
 
-    def _build(self, stack: ExitStack) -> None:
+    def _assemble(self, stack: ExitStack) -> None:
+        super()._assemble(stack)
         self._responder = stack.enter_context(ResponderServer(self._answer))
 
     @contextmanager

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from mustaple.lab.grade_client.outcome import Tried, judged, unfair
 from mustaple.lab.grade_client.probes import PROBES, spoke
 from mustaple.lab.grade_client.program import Program
 from mustaple.lab.live import CaseServer, Visit, respond
+from mustaple.net.lifespan import Assembly
 from mustaple.report.grade_client import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
+    from contextlib import ExitStack
 
     from mustaple.lab.cases import Case
     from mustaple.lab.grade_client.attempt import Ending
@@ -26,7 +26,7 @@ SETTLING: Final = 2.0  # seconds
 _PAGE: Final = b"<!doctype html><title>mustaple</title><p>The client accepted this server.</p>\n"
 
 
-class Bench:
+class Bench(Assembly):
     """Tries one client against cases; a context manager. Everything is on loopback, under a root made for the occasion.
 
     `timeout` (seconds) replaces the recipe's. Raises InputError, on entering, where the recipe needs what is not here
@@ -40,22 +40,12 @@ class Bench:
         self._news = threading.Condition()
         self._cases = tuple({case.id: case for case in (*cases, *PROBES.values())}.values())
         self._spoken: frozenset[str] | None = None
-        self._closing = ExitStack()
 
-    def __enter__(self) -> Self:
+    def _assemble(self, stack: ExitStack) -> None:
         self._program = Program(self.recipe, timeout=self._timeout)
-        with ExitStack() as stack:
-            self._server = stack.enter_context(
-                CaseServer(self._cases, a_port_each=True, answer=self._answer, on_event=self._note)
-            )
-            stack.enter_context(self._program)
-            self._closing = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        server = CaseServer(self._cases, a_port_each=True, answer=self._answer, on_event=self._note)
+        self._server = stack.enter_context(server)
+        stack.enter_context(self._program)
 
     def end_clients(self) -> None:
         """Kill the clients that still run, and start no more."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from certtools.chain import to_pem
 from mustaple.core.errors import InputError
 from mustaple.lab.grade_client.attempt import Attempts, Ending
 from mustaple.lab.grade_client.recipe import filled
+from mustaple.net.lifespan import Assembly
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from contextlib import ExitStack
 
     from cryptography import x509
 
@@ -25,7 +25,7 @@ _PREPARING: Final = 120.0  # seconds
 _LOCAL: Final = "localhost,127.0.0.1,::1"
 
 
-class Program:
+class Program(Assembly):
     """The program of one recipe; a context manager. `timeout` (seconds) replaces the recipe's.
 
     Raises InputError where the recipe needs what is not here, and, on entering, where its preparation fails.
@@ -38,24 +38,13 @@ class Program:
         self._timeout = timeout if timeout is not None else recipe.timeout
         self._attempts = Attempts()
         self._folder = Path()
-        self._closing = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="mustaple-grade-", ignore_cleanup_errors=True)
-            )
-            self._folder = Path(folder)
-            (self._folder / "shared").mkdir()
-            stack.callback(self._attempts.close)
-            self._prepare()
-            self._closing = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._closing.close()
+    def _assemble(self, stack: ExitStack) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="mustaple-grade-", ignore_cleanup_errors=True)
+        self._folder = Path(stack.enter_context(folder))
+        (self._folder / "shared").mkdir()
+        stack.callback(self._attempts.close)
+        self._prepare()
 
     def end(self) -> None:
         """Kill what still runs, and start no more."""

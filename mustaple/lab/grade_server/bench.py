@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from mustaple.core.errors import NetworkError
 from mustaple.lab.grade_server.clock import Clock, faketime_library
@@ -17,10 +17,12 @@ from mustaple.lab.grade_server.handshake import Shaken, shake
 from mustaple.lab.grade_server.responder import GOOD, BenchResponder
 from mustaple.lab.grade_server.server import GradedServer, server_date
 from mustaple.lab.grade_server.timeline import Timeline
+from mustaple.net.lifespan import Assembly
 from mustaple.report.grade_server import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
     from datetime import datetime
 
     from mustaple.lab.grade_server.recipe import Recipe
@@ -32,7 +34,7 @@ _CLOCK_ERROR: Final = timedelta(seconds=30)
 _AGAIN: Final = 0.2  # seconds between two looks at whether the server has a staple by now
 
 
-class Bench:
+class Bench(Assembly):
     """A context manager; scenes run one after another. `waiting` is told of time that is waited for, in seconds.
 
     `library` finds libfaketime, or None.
@@ -47,29 +49,22 @@ class Bench:
         self.recipe = recipe
         self._waiting = waiting
         self._library = library
-        self._closing = ExitStack()
         self._scenes = 0
         self.ground: Ground
         self._server: GradedServer | None = None
         self.asks_first: bool | None = None  # whether it asks before a client comes, once that is known
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            folder = tempfile.TemporaryDirectory(prefix="graded-server-", ignore_cleanup_errors=True)
-            self._folder = Path(stack.enter_context(folder))
-            self._folder.chmod(0o711)  # a server that gives up root still has to find its files
-            library = self._library() if self.recipe.leaps else None
-            self.clock = Clock(self._folder, library, self._waiting)
-            self.timeline = Timeline(self.clock)
-            self.responder = stack.enter_context(BenchResponder(self.clock, self.timeline))
-            self.responder.ground = lambda: self.ground
-            self.ground = self._new_ground()
-            stack.callback(self._stop)
-            self._closing = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.close()
+    def _assemble(self, stack: ExitStack) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="graded-server-", ignore_cleanup_errors=True)
+        self._folder = Path(stack.enter_context(folder))
+        self._folder.chmod(0o711)  # a server that gives up root still has to find its files
+        library = self._library() if self.recipe.leaps else None
+        self.clock = Clock(self._folder, library, self._waiting)
+        self.timeline = Timeline(self.clock)
+        self.responder = stack.enter_context(BenchResponder(self.clock, self.timeline))
+        self.responder.ground = lambda: self.ground
+        self.ground = self._new_ground()
+        stack.callback(self._stop)
 
     def _new_ground(self) -> Ground:
         name = self.recipe.responder_name
