@@ -126,6 +126,26 @@ def test_a_lower_version_and_a_client_certificate_can_be_asked_for(
     assert mustaple(["check", target, "--policy", "must-staple", *identity[2:], *trust]) == 2
 
 
+@pytest.mark.peer("ML-DSA")
+def test_a_client_key_that_the_engine_cannot_use_is_2(
+    server: StaplingServer,
+    intermediate: Authority,
+    trust: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = intermediate.leaf(["client.example"], features=None, key="ml-dsa-44")
+    (tmp_path / "own.pem").write_bytes(own.key_pem() + own.chain_pem())
+    target = f"localhost:{server.port}"
+    command = ["check", target, "--policy", "must-staple", "--cert", str(tmp_path / "own.pem"), *trust]
+    assert mustaple([*command, "--engine", "openssl"]) == 0
+    capsys.readouterr()
+    assert mustaple([*command, "--engine", "rfc6961"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("mustaple: The stapling engine cannot use the client's certificate or key")
+
+
 def test_nobody_there_is_3(trust: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ from mustaple.core.verdict import Outcome, Source
 from mustaple.net.crl_cache import CrlCache
 from mustaple.net.crl_files import read_crls
 from mustaple.net.dial import written
-from mustaple.net.engines import Engine, engine_named, start
+from mustaple.net.engines import Engine, engine_named, examine, start
 from mustaple.net.evidence import settle
 from mustaple.net.policy_file import policy_named
 from mustaple.net.proxy import connect_through, proxy_of
@@ -117,6 +117,8 @@ class Plan:
             )
         self._crl_cache = settings.crl_cache if settings.crl_cache is not None else CrlCache()
         self._context = client_context(authorities, identity=self._identity, at=settings.at, maximum=settings.maximum)
+        if self._identity is not None:
+            examine(self.engine, self._identity)
 
     def moment(self) -> datetime:
         """The time at which a connection that begins now is judged."""

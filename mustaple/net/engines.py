@@ -43,6 +43,14 @@ def engine_named(name: Engine | str) -> Engine:
         raise InputError(f"There is no engine {str(name)!r}; there are {', '.join(Engine)}.") from None
 
 
+def examine(engine: Engine, identity: Identity) -> None:
+    """Raise InputError where this engine cannot use the client's certificate or key, which OpenSSL can."""
+    if engine is Engine.RFC6961:
+        from mustaple.net.tls_chain import credentials
+
+        credentials(identity)
+
+
 def start(
     engine: Engine,
     context: ClientContext,

@@ -85,7 +85,7 @@ class ChainClientTLS(JudgedTLS[ChainJudge]):
         self._plain = b""
         self._reading: Any = None
         self._tls = ClientEnd(self._pipe, self._judge, name.server_name)
-        chain, key = _credentials(identity)
+        chain, key = (None, None) if identity is None else credentials(identity)
         chosen = settings("1.2", (maximum or "TLSv1.3").removeprefix("TLSv"))
         self._handshake = self._tls.handshakeClientCert(chain, key, settings=chosen, reqTack=False, async_=True)
         self._step()
@@ -161,10 +161,11 @@ class ChainClientTLS(JudgedTLS[ChainJudge]):
             self._end()
 
 
-def _credentials(identity: Identity | None) -> tuple[Any, Any]:
-    """The client's own certificate chain and key. OpenSSL has read the files already, and found that they fit."""
-    if identity is None:
-        return None, None
+def credentials(identity: Identity) -> tuple[Any, Any]:
+    """The client's own certificate chain and key. OpenSSL has read the files already, and found that they fit.
+
+    Raises InputError for a key that tlslite-ng cannot use.
+    """
     chain = X509CertChain()
     try:
         chain.parsePemList(Path(identity.certificate).read_text("utf-8", "replace"))
