@@ -35,7 +35,8 @@ def folder(stapled: Stapled, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "ca.key.pem").write_bytes(stapled.ca.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     leaf = stapled.leaf.certificate
     end = leaf.not_valid_after_utc.strftime("%y%m%d%H%M%SZ")
-    (path / "index.txt").write_text(f"V\t{end}\t\t{leaf.serial_number:040X}\tunknown\t/CN=localhost\n")
+    serial = leaf.serial_number.to_bytes((leaf.serial_number.bit_length() + 7) // 8, "big").hex().upper()
+    (path / "index.txt").write_text(f"V\t{end}\t\t{serial}\tunknown\t/CN=localhost\n")
     return path
 
 

@@ -53,12 +53,14 @@ class Visit(NamedTuple):
 class Site:
     """A leaf for localhost, its CA and their root, valid today.
 
-    `features` is the leaf's TLS Feature list, `key` the kind of all keys; the URLs name the responder of each.
+    `features` is the leaf's TLS Feature list, `serial_number` its number (drawn unless given), `key` the kind of all
+    keys; the URLs name the responder of each.
     """
 
     features: tuple[int, ...] | None = (5,)
     key: str = "ec-p256"
     ocsp_urls: tuple[str, ...] = ()
+    serial_number: int | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @cached_property
@@ -72,7 +74,8 @@ class Site:
     @cached_property
     def leaf(self) -> Issued:
         names = ["localhost", "127.0.0.1"]
-        return self.authority.leaf(names, key=self.key, features=self.features, ocsp_urls=self.ocsp_urls)
+        how: dict[str, Any] = {"key": self.key, "features": self.features, "ocsp_urls": self.ocsp_urls}
+        return self.authority.leaf(names, serial_number=self.serial_number, **how)
 
     @cached_property
     def chain(self) -> Chain:
